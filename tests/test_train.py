@@ -1,0 +1,200 @@
+import csv
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import ROOT, run
+
+import train
+from model import keras
+
+SAVED = {
+    "confusion_matrix.png",
+    "history.csv",
+    "metrics.json",
+    "model.keras",
+    "training_curves.png",
+}
+
+
+def train_here(path, *arguments):
+    return train.main(["--data", str(path), "--epochs", "2", "--batch-size", "8", *arguments])
+
+
+def test_confusion_matrix_counts_by_true_and_predicted_digit():
+    y_true, y_pred = np.array([0, 1, 1, 9], np.uint8), np.array([0, 1, 7, 4])
+    expected = np.zeros((10, 10), int)
+    expected[0, 0] = expected[1, 1] = expected[1, 7] = expected[9, 4] = 1
+    np.testing.assert_array_equal(train.confusion_matrix(y_true, y_pred), expected)
+
+
+def test_staged_replaces_all(tmp_path):
+    (tmp_path / "kept").write_text("old")
+    (tmp_path / "replaced").write_text("old")
+    with train.staged(tmp_path) as folder:
+        (folder / "replaced").write_text("new")
+        assert (tmp_path / "replaced").read_text() == "old"
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "kept": "old",
+        "replaced": "new",
+    }
+
+
+def test_staged_changes_nothing_on_an_error(tmp_path):
+    def fail():
+        with train.staged(tmp_path) as folder:
+            (folder / "old").write_text("new")
+            raise KeyError
+
+    (tmp_path / "old").write_text("old")
+    with pytest.raises(KeyError):
+        fail()
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"old": "old"}
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (ValueError("what is wrong"), 2, "me.py: error: what is wrong\n"),
+        (OSError(28, "No space left on device"), 2, "me.py: error: .*No space left"),
+        (KeyboardInterrupt(), 130, "me.py: interrupted"),
+    ],
+)
+def test_exit_status(capsys, error, status, message):
+    def script():
+        raise error
+
+    assert train.exit_status("me.py", script) == status
+    assert capsys.readouterr().err.strip().startswith(message.split(".*")[0].strip())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--epochs", "0"],
+        ["--epochs", "1.5"],
+        ["--batch-size", "-1"],
+        ["--holdout", "0"],
+        ["--learning-rate", "0"],
+        ["--learning-rate", "-1"],
+        ["--learning-rate", "nan"],
+        ["--learning-rate", "inf"],
+        ["--seed", "-1"],
+        ["--seed", "4294967296"],
+        ["--nonsense"],
+    ],
+)
+def test_wrong_arguments(capsys, arguments):
+    with pytest.raises(SystemExit) as raised:
+        train.main(arguments)
+    assert raised.value.code == 2
+    assert arguments[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--holdout", "40"], "cannot hold out 40 of 40 training digits"),
+        (["--batch-size", "41"], "--batch-size 41 is more than 40 digits"),
+        (["--data", "nowhere.npz"], "nowhere.npz"),
+    ],
+)
+def test_arguments_that_do_not_fit_the_data(tmp_path, digits_npz, capsys, arguments, message):
+    assert train_here(digits_npz, "--output", str(tmp_path / "out"), *arguments) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_output_that_is_a_file(digits_npz, capsys):
+    assert train_here(digits_npz, "--output", str(digits_npz)) == 2
+    assert "digits.npz" in capsys.readouterr().err
+
+
+def test_holdout_draws_the_curves_on_held_out_digits(tmp_path, digits, digits_npz, capsys):
+    arguments = ["--holdout", "10", "--output", str(tmp_path)]
+    assert train_here(digits_npz, *arguments) == 0
+    printed = capsys.readouterr().out
+    assert "30 training digits, 10 held out, 20 test digits" in printed
+    assert "held-out loss" in printed
+    network = keras.models.load_model(tmp_path / "model.keras")
+    probabilities = network.predict(digits["x_train"][30:] / np.float32(255), verbose=0)
+    true_ones = probabilities[np.arange(10), digits["y_train"][30:]]
+    with open(tmp_path / "history.csv") as file:
+        last = list(csv.DictReader(file))[-1]
+    assert float(last["val_loss"]) == pytest.approx(-np.log(true_ones).mean(), rel=1e-4)
+
+
+def test_loss_that_runs_away(tmp_path, digits_npz, capsys):
+    (tmp_path / "model.keras").write_text("an earlier model")
+    arguments = ["--learning-rate", "1e38", "--output", str(tmp_path)]
+    assert train_here(digits_npz, *arguments) == 2
+    assert "--learning-rate" in capsys.readouterr().err
+    assert (tmp_path / "model.keras").read_text() == "an earlier model"
+
+
+def test_whole_run_on_the_bundled_digits(bundled_run):
+    folder, result = bundled_run
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("\n") == 1
+    assert "bundled digits" in result.stderr
+    lines = result.stdout.splitlines()
+    assert [line[:9] for line in lines if line.startswith("Epoch")] == [
+        "Epoch 1/2",
+        "Epoch 2/2",
+    ]
+    metrics = json.loads((folder / "outputs" / "metrics.json").read_text())
+    assert lines[-1] == f"Test Accuracy: {metrics['test_accuracy']:.4f}"
+    assert metrics["test_accuracy"] > 0.9
+    assert metrics["bundled_digits"] is True
+    assert (metrics["train_digits"], metrics["test_digits"]) == (4000, 1000)
+    assert metrics["parameters"] == 109_386
+    # predict.py may have added its picture by now.
+    assert {path.name for path in (folder / "outputs").iterdir()} - {"predictions.png"} == SAVED
+    with open(folder / "outputs" / "history.csv") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["epoch", "accuracy", "loss", "val_accuracy", "val_loss"]
+    assert len(rows) == 3
+    assert float(rows[2][3]) == pytest.approx(metrics["test_accuracy"])
+
+
+def test_metrics_are_those_of_the_saved_model(bundled_run):
+    folder, _ = bundled_run
+    metrics = json.loads((folder / "outputs" / "metrics.json").read_text())
+    bundled = np.load(ROOT / "assets" / "mnist-5k.npz")
+    network = keras.models.load_model(folder / "outputs" / "model.keras")
+    probabilities = network.predict(bundled["x_test"] / np.float32(255), verbose=0)
+    y_true, y_pred = bundled["y_test"], probabilities.argmax(axis=1)
+    assert metrics["test_errors"] == np.sum(y_true != y_pred)
+    assert metrics["test_accuracy"] == 1 - metrics["test_errors"] / 1000
+    loss = -np.log(probabilities[np.arange(1000), y_true]).mean()
+    assert metrics["test_loss"] == pytest.approx(loss, rel=1e-3)
+    recall = [np.mean(y_pred[y_true == digit] == digit) for digit in range(10)]
+    assert metrics["recall_per_digit"] == pytest.approx(recall)
+
+
+def test_saved_model_needs_nothing_of_the_project(bundled_run, tmp_path):
+    model = bundled_run[0] / "outputs" / "model.keras"
+    code = (
+        f"import keras; m = keras.models.load_model({str(model)!r}); "
+        "print([type(layer).__name__ for layer in m.layers], m.count_params())"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert result.stdout == "['Flatten', 'Dense', 'Dense', 'Dense'] 109386\n"
+
+
+def test_help_needs_no_tensorflow(tmp_path):
+    code = "import sys, train, predict; sys.exit('tensorflow' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+    assert "--learning-rate" in run("train.py", "--help", cwd=tmp_path).stdout
+
+
+def test_default_run_on_mnist(mnist_npz, tmp_path):
+    result = run("train.py", "--data", os.path.abspath(mnist_npz), cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    assert float(result.stdout.split()[-1]) >= 0.978

@@ -1,0 +1,271 @@
+"""Train the network on MNIST; save it, its curves and its confusion matrix.
+
+`python train.py --data ../shared/mnist.npz` prints
+
+    Data: ../shared/mnist.npz: 60,000 training digits, 10,000 test digits
+    Network: 784-128-64-10, 109,386 parameters
+    Training: 10 epochs in batches of 128, learning rate up to 0.003
+    Epoch  1/10: training loss 0.4466, accuracy 86.36%; test loss 0.1398, accuracy 95.68%
+    Epoch  2/10: training loss 0.1134, accuracy 96.58%; test loss 0.1051, accuracy 96.70%
+    Epoch  3/10: training loss 0.0711, accuracy 97.84%; test loss 0.0895, accuracy 97.18%
+    Epoch  4/10: training loss 0.0489, accuracy 98.47%; test loss 0.0806, accuracy 97.58%
+    Epoch  5/10: training loss 0.0343, accuracy 98.96%; test loss 0.0768, accuracy 97.80%
+    Epoch  6/10: training loss 0.0218, accuracy 99.35%; test loss 0.0703, accuracy 98.00%
+    Epoch  7/10: training loss 0.0129, accuracy 99.65%; test loss 0.0667, accuracy 98.19%
+    Epoch  8/10: training loss 0.0082, accuracy 99.82%; test loss 0.0669, accuracy 98.17%
+    Epoch  9/10: training loss 0.0055, accuracy 99.93%; test loss 0.0669, accuracy 98.18%
+    Epoch 10/10: training loss 0.0043, accuracy 99.96%; test loss 0.0664, accuracy 98.18%
+    Fitting took 65.0 s
+    Saved model.keras, metrics.json, history.csv and two plots in outputs
+    Test Accuracy: 0.9818
+"""
+
+import argparse
+import hashlib
+import json
+import math
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+import data
+
+# TensorFlow takes seconds to import. What needs it is imported inside the functions, so
+# that --help and mistakes in the arguments are answered at once.
+
+EVALUATION_BATCH = 1000  # no gradients to keep: the larger, the faster
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the script with the arguments `argv`; return its exit status."""
+    args = parse_arguments(argv)
+    return exit_status("train.py", lambda: train(args))
+
+
+def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line; a wrong one ends the program with status 2."""
+    parser = argparse.ArgumentParser(
+        description="Train the digit network on MNIST and save it with its plots."
+    )
+    option = parser.add_argument
+    option(
+        "--data",
+        metavar="PATH",
+        help="MNIST as an .npz file in Keras's layout or as a folder with the four IDX "
+        "files (default: Keras's copy, cached or downloaded; failing that, the bundled "
+        "digits)",
+    )
+    option(
+        "--epochs",
+        type=int,
+        default=10,
+        help="times over the training digits (default: %(default)s)",
+    )
+    option("--batch-size", type=int, default=128, help="digits a step (default: %(default)s)")
+    option(
+        "--learning-rate",
+        type=float,
+        default=0.003,
+        help="Adam's step size at its peak (default: %(default)s)",
+    )
+    option(
+        "--holdout",
+        type=int,
+        metavar="N",
+        help="keep the last N training digits aside and draw the curves on them: for "
+        "tuning without looking at the test set (default: none)",
+    )
+    option("--seed", type=int, default=0, help="of all that is random (default: %(default)s)")
+    option(
+        "--output",
+        metavar="DIR",
+        default="outputs",
+        help="folder to save in (default: %(default)s)",
+    )
+    args = parser.parse_args(argv)
+    for name in ("epochs", "batch_size", "holdout"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            parser.error(f"--{name.replace('_', '-')} must be at least 1, not {value}")
+    if not 0 < args.learning_rate < math.inf:
+        parser.error(f"--learning-rate must be above 0 and finite, not {args.learning_rate}")
+    if not 0 <= args.seed < 2**32:
+        parser.error(f"--seed must be from 0 to {2**32 - 1}, not {args.seed}")
+    return args
+
+
+def train(args: argparse.Namespace) -> None:
+    """Load, build, fit, evaluate, save and plot, as the arguments say.
+
+    Raises OSError if a file cannot be read or written and ValueError if the data or the
+    arguments do not fit or the loss runs away.
+    """
+    from model import build_network, build_trainer, keras
+    from plots import plot_confusion_matrix, plot_training_curves
+
+    digits = data.load_mnist(args.data)
+    (x_train, y_train), held_out = data.hold_out(digits, args.holdout or 0)
+    if args.batch_size > len(x_train):
+        raise ValueError(f"--batch-size {args.batch_size} is more than {len(x_train):,} digits")
+    x_test, y_test = data.normalize(digits.x_test), digits.y_test
+    validation = (
+        (data.normalize(held_out[0]), held_out[1]) if args.holdout else (x_test, y_test)
+    )
+    validation_name = "held-out" if args.holdout else "test"
+
+    keras.utils.set_random_seed(args.seed)
+    network = build_network()
+    steps = args.epochs * math.ceil(len(x_train) / args.batch_size)
+    trainer = build_trainer(network, args.learning_rate, steps)
+    train_digits = len(digits.x_train) - (args.holdout or 0)
+    print(
+        f"Data: {digits.source}: {train_digits:,} training digits, "
+        + (f"{args.holdout:,} held out, " if args.holdout else "")
+        + f"{len(x_test):,} test digits\n"
+        f"Network: 784-128-64-10, {network.count_params():,} parameters\n"
+        f"Training: {args.epochs} epochs in batches of {args.batch_size}, "
+        f"learning rate up to {args.learning_rate}"
+    )
+
+    with staged(args.output) as folder:
+        start = time.perf_counter()
+        history = trainer.fit(
+            data.normalize(x_train),
+            y_train,
+            batch_size=args.batch_size,
+            epochs=args.epochs,
+            validation_data=validation,
+            validation_batch_size=EVALUATION_BATCH,
+            callbacks=[
+                keras.callbacks.CSVLogger(str(folder / "history.csv")),
+                keras.callbacks.LambdaCallback(
+                    on_epoch_end=lambda epoch, logs: report_epoch(
+                        epoch + 1, args.epochs, logs, validation_name
+                    )
+                ),
+            ],
+            verbose=int(sys.stdout.isatty()),
+        )
+        seconds = time.perf_counter() - start
+        print(f"Fitting took {seconds:.1f} s")
+
+        test_loss = trainer.evaluate(x_test, y_test, EVALUATION_BATCH, verbose=0)[0]
+        y_pred = network.predict(x_test, EVALUATION_BATCH, verbose=0).argmax(axis=1)
+        matrix = confusion_matrix(y_test, y_pred)
+        test_accuracy = float(np.mean(y_pred == y_test))
+
+        network.save(folder / "model.keras")
+        metrics = {
+            "test_accuracy": test_accuracy,
+            "test_loss": test_loss,
+            "test_errors": int(np.sum(y_pred != y_test)),
+            "recall_per_digit": (matrix.diagonal() / matrix.sum(axis=1)).tolist(),
+            "train_seconds": seconds,
+            "epochs": args.epochs,
+            "batch_size": args.batch_size,
+            "learning_rate": args.learning_rate,
+            "holdout": args.holdout or 0,
+            "seed": args.seed,
+            "dataset": digits.source,
+            "bundled_digits": digits.bundled,
+            "train_digits": train_digits,
+            "test_digits": len(x_test),
+            "parameters": network.count_params(),
+            "model_sha256": hashlib.sha256((folder / "model.keras").read_bytes()).hexdigest(),
+            "versions": versions(),
+        }
+        (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+        name = Path(digits.source).name
+        plot_training_curves(
+            folder / "training_curves.png",
+            history.history,
+            validation_name,
+            f"Trained on {name}",
+        )
+        plot_confusion_matrix(folder / "confusion_matrix.png", matrix, f"Test digits of {name}")
+    print(f"Saved model.keras, metrics.json, history.csv and two plots in {args.output}")
+    print(f"Test Accuracy: {test_accuracy:.4f}")
+
+
+def report_epoch(
+    epoch: int, epochs: int, logs: Mapping[str, float], validation_name: str
+) -> None:
+    """Print a line on the epoch, unless a terminal has just shown its progress bar.
+
+    Raises ValueError if the loss is no longer a finite number.
+    """
+    if not math.isfinite(logs["loss"] + logs["val_loss"]):
+        raise ValueError(
+            f"the loss became {logs['loss']} in epoch {epoch}, so nothing was saved; "
+            "try a smaller --learning-rate"
+        )
+    if not sys.stdout.isatty():
+        training = f"loss {logs['loss']:.4f}, accuracy {logs['accuracy']:.2%}"
+        validation = f"loss {logs['val_loss']:.4f}, accuracy {logs['val_accuracy']:.2%}"
+        print(
+            f"Epoch {epoch:{len(str(epochs))}}/{epochs}: training {training}; "
+            f"{validation_name} {validation}",
+            flush=True,
+        )
+
+
+def confusion_matrix(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+    """Counts (10, 10): row the true digit, column the predicted; arguments are (n,) digits."""
+    return np.bincount(10 * y_true.astype(int) + y_pred, minlength=100).reshape(10, 10)
+
+
+def versions() -> dict[str, str]:
+    """The versions that a result may depend on."""
+    import tensorflow
+
+    from model import keras
+
+    return {
+        "python": platform.python_version(),
+        "tensorflow": tensorflow.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+    }
+
+
+@contextmanager
+def staged(output: str | Path) -> Iterator[Path]:
+    """A folder to write files in, which at the end replace those of `output`.
+
+    Whatever goes wrong before the end, `output` keeps the files it had. Raises OSError
+    at the start if `output` cannot be made or written to.
+    """
+    Path(output).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        prefix=".unfinished-", dir=output, ignore_cleanup_errors=True
+    ) as folder:
+        yield Path(folder)
+        for path in Path(folder).iterdir():
+            path.replace(Path(output, path.name))
+
+
+def exit_status(name: str, script: Callable[[], None]) -> int:
+    """Run `script` and return its exit status; what goes wrong is one line on stderr."""
+    try:
+        script()
+    except KeyboardInterrupt:
+        print(f"\n{name}: interrupted; earlier outputs are as they were", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (OSError, ValueError) as error:
+        print(f"{name}: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
