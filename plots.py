@@ -1,6 +1,7 @@
 """Arrays in, picture file out."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -15,15 +16,27 @@ MOST_SHOWN = 50  # digits in a picture: ten rows of five are still seen at one l
 
 
 def plot_training_curves(
-    path: str, history: Mapping[str, Sequence[float]], validation_name: str, title: str
+    path: str | Path,
+    history: Mapping[str, Sequence[float]],
+    validation_name: str,
+    dataset: str,
+    augmented: bool,
 ) -> None:
     """Draw loss and accuracy after each epoch, side by side, for both sets.
 
     `history` has a value an epoch under "loss", "accuracy" (in [0, 1]), "val_loss" and
-    "val_accuracy"; `validation_name` says what the "val_" set is.
+    "val_accuracy"; `validation_name` says what the "val_" set is. If `augmented`, the
+    picture explains why training looks worse than validation.
     """
-    figure = Figure(figsize=(10, 4), dpi=DPI, layout="constrained")
-    figure.suptitle(title)
+    figure = Figure(figsize=(10, 4.4 if augmented else 4), dpi=DPI, layout="constrained")
+    figure.suptitle(f"Trained on {dataset}")
+    training_name = "training, warped" if augmented else "training"
+    if augmented:
+        figure.supxlabel(
+            "Training is measured on warped digits, while the network still learns them: "
+            f"harder ones than the {validation_name} digits, which are as written.",
+            fontsize=10,
+        )
     epochs = np.arange(1, len(history["loss"]) + 1)
     axes_loss, axes_accuracy = figure.subplots(1, 2)
     for axes, key, label in [
@@ -31,7 +44,7 @@ def plot_training_curves(
         (axes_accuracy, "accuracy", "Accuracy"),
     ]:
         for name, color, values in [
-            ("training", BLUE, history[key]),
+            (training_name, BLUE, history[key]),
             (validation_name, VERMILLION, history[f"val_{key}"]),
         ]:
             final = f"{values[-1]:.4f}" if key == "loss" else f"{values[-1]:.2%}"
@@ -46,7 +59,7 @@ def plot_training_curves(
     figure.savefig(path)
 
 
-def plot_confusion_matrix(path: str, matrix: np.ndarray, title: str) -> None:
+def plot_confusion_matrix(path: str | Path, matrix: np.ndarray, title: str) -> None:
     """Draw `matrix`, counts (10, 10) by true digit (row) and predicted digit (column).
 
     The colour scale is that of the mistakes: with the diagonal on it, 50 times as large,
@@ -89,7 +102,7 @@ def plot_confusion_matrix(path: str, matrix: np.ndarray, title: str) -> None:
 
 
 def plot_predictions(
-    path: str,
+    path: str | Path,
     images: np.ndarray,
     y_pred: np.ndarray,
     confidence: np.ndarray,
@@ -131,7 +144,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def show(path: str) -> None:
+def show(path: str | Path) -> None:
     """Open the picture file in a window and wait until that is closed.
 
     Raises OSError where no window can be opened.

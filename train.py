@@ -32,6 +32,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,6 +42,7 @@ import data
 # that --help and mistakes in the arguments are answered at once.
 
 EVALUATION_BATCH = 1000  # no gradients to keep: the larger, the faster
+RUNAWAY_LOSS = 10 * math.log(10)  # ten times that of guessing: no digit is learned any more
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -72,8 +74,14 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     option(
         "--learning-rate",
         type=float,
-        default=0.003,
+        default=0.005,
         help="Adam's step size at its peak (default: %(default)s)",
+    )
+    option(
+        "--augment",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="warp every training digit a little, anew each time it is shown",
     )
     option(
         "--holdout",
@@ -107,44 +115,53 @@ def train(args: argparse.Namespace) -> None:
     Raises OSError if a file cannot be read or written and ValueError if the data or the
     arguments do not fit or the loss runs away.
     """
-    from model import build_network, build_trainer, keras
+    from model import EpochTrainer, build_network, keras, learning_rate_schedule
     from plots import plot_confusion_matrix, plot_training_curves
 
     digits = data.load_mnist(args.data)
-    (x_train, y_train), held_out = data.hold_out(digits, args.holdout or 0)
-    if args.batch_size > len(x_train):
+    holdout = args.holdout or 0
+    (x_train, y_train), held_out = data.hold_out(digits, holdout)
+    test = (digits.x_test, digits.y_test)
+    validation, validation_name = (held_out, "held-out") if holdout else (test, "test")
+    steps = args.epochs * (len(x_train) // args.batch_size)
+    if steps == 0:
         raise ValueError(f"--batch-size {args.batch_size} is more than {len(x_train):,} digits")
-    x_test, y_test = data.normalize(digits.x_test), digits.y_test
-    validation = (
-        (data.normalize(held_out[0]), held_out[1]) if args.holdout else (x_test, y_test)
-    )
-    validation_name = "held-out" if args.holdout else "test"
 
     keras.utils.set_random_seed(args.seed)
     network = build_network()
-    steps = args.epochs * math.ceil(len(x_train) / args.batch_size)
-    trainer = build_trainer(network, args.learning_rate, steps)
-    train_digits = len(digits.x_train) - (args.holdout or 0)
-    print(
-        f"Data: {digits.source}: {train_digits:,} training digits, "
-        + (f"{args.holdout:,} held out, " if args.holdout else "")
-        + f"{len(x_test):,} test digits\n"
-        f"Network: 784-128-64-10, {network.count_params():,} parameters\n"
-        f"Training: {args.epochs} epochs in batches of {args.batch_size}, "
-        f"learning rate up to {args.learning_rate}"
+    trainer = EpochTrainer(network, args.batch_size, args.augment, args.seed)
+    trainer.compile(
+        optimizer=keras.optimizers.Adam(learning_rate_schedule(args.learning_rate, steps)),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
     )
+    facts = {
+        "epochs": args.epochs,
+        "batch_size": args.batch_size,
+        "learning_rate": args.learning_rate,
+        "augment": args.augment,
+        "holdout": holdout,
+        "seed": args.seed,
+        "dataset": digits.source,
+        "bundled_digits": digits.bundled,
+        "train_digits": len(digits.x_train) - holdout,
+        "test_digits": len(digits.x_test),
+        "parameters": network.count_params(),
+        "versions": versions(),
+    }
+    print_plan(facts)
 
     with staged(args.output) as folder:
         start = time.perf_counter()
         history = trainer.fit(
-            data.normalize(x_train),
+            x_train,
             y_train,
-            batch_size=args.batch_size,
+            batch_size=len(x_train),  # EpochTrainer takes the batches from it
             epochs=args.epochs,
             validation_data=validation,
             validation_batch_size=EVALUATION_BATCH,
             callbacks=[
-                keras.callbacks.CSVLogger(str(folder / "history.csv")),
+                keras.callbacks.CSVLogger(folder / "history.csv"),
                 keras.callbacks.LambdaCallback(
                     on_epoch_end=lambda epoch, logs: report_epoch(
                         epoch + 1, args.epochs, logs, validation_name
@@ -153,45 +170,40 @@ def train(args: argparse.Namespace) -> None:
             ],
             verbose=int(sys.stdout.isatty()),
         )
-        seconds = time.perf_counter() - start
-        print(f"Fitting took {seconds:.1f} s")
+        facts["train_seconds"] = time.perf_counter() - start
+        print(f"Fitting took {facts['train_seconds']:.1f} s")
 
-        test_loss = trainer.evaluate(x_test, y_test, EVALUATION_BATCH, verbose=0)[0]
-        y_pred = network.predict(x_test, EVALUATION_BATCH, verbose=0).argmax(axis=1)
-        matrix = confusion_matrix(y_test, y_pred)
-        test_accuracy = float(np.mean(y_pred == y_test))
+        facts["test_loss"], _ = trainer.evaluate(*test, EVALUATION_BATCH, verbose=0)
+        probabilities = trainer.predict(digits.x_test, EVALUATION_BATCH, verbose=0)
+        matrix = confusion_matrix(digits.y_test, probabilities.argmax(axis=1))
+        facts["test_accuracy"] = np.trace(matrix) / matrix.sum()
+        facts["test_errors"] = int(matrix.sum() - np.trace(matrix))
+        facts["recall_per_digit"] = (np.diag(matrix) / matrix.sum(axis=1)).tolist()
 
         network.save(folder / "model.keras")
-        metrics = {
-            "test_accuracy": test_accuracy,
-            "test_loss": test_loss,
-            "test_errors": int(np.sum(y_pred != y_test)),
-            "recall_per_digit": (matrix.diagonal() / matrix.sum(axis=1)).tolist(),
-            "train_seconds": seconds,
-            "epochs": args.epochs,
-            "batch_size": args.batch_size,
-            "learning_rate": args.learning_rate,
-            "holdout": args.holdout or 0,
-            "seed": args.seed,
-            "dataset": digits.source,
-            "bundled_digits": digits.bundled,
-            "train_digits": train_digits,
-            "test_digits": len(x_test),
-            "parameters": network.count_params(),
-            "model_sha256": hashlib.sha256((folder / "model.keras").read_bytes()).hexdigest(),
-            "versions": versions(),
-        }
-        (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+        model_bytes = (folder / "model.keras").read_bytes()
+        facts["model_sha256"] = hashlib.sha256(model_bytes).hexdigest()
+        (folder / "metrics.json").write_text(json.dumps(facts, indent=2) + "\n")
         name = Path(digits.source).name
         plot_training_curves(
-            folder / "training_curves.png",
-            history.history,
-            validation_name,
-            f"Trained on {name}",
+            folder / "training_curves.png", history.history, validation_name, name, args.augment
         )
-        plot_confusion_matrix(folder / "confusion_matrix.png", matrix, f"Test digits of {name}")
+        plot_confusion_matrix(folder / "confusion_matrix.png", matrix, f"Test digits, {name}")
     print(f"Saved model.keras, metrics.json, history.csv and two plots in {args.output}")
-    print(f"Test Accuracy: {test_accuracy:.4f}")
+    print(f"Test Accuracy: {facts['test_accuracy']:.4f}")
+
+
+def print_plan(facts: Mapping[str, Any]) -> None:
+    """Say what is about to be trained, how and on what."""
+    held_out = f"{facts['holdout']:,} held out, " if facts["holdout"] else ""
+    print(
+        f"Data: {facts['dataset']}: {facts['train_digits']:,} training digits, {held_out}"
+        f"{facts['test_digits']:,} test digits\n"
+        f"Network: 784-128-64-10, {facts['parameters']:,} parameters\n"
+        f"Training: {facts['epochs']} epochs in batches of {facts['batch_size']}, "
+        f"learning rate up to {facts['learning_rate']}, "
+        f"digits {'warped anew each time' if facts['augment'] else 'as they are'}"
+    )
 
 
 def report_epoch(
@@ -199,12 +211,12 @@ def report_epoch(
 ) -> None:
     """Print a line on the epoch, unless a terminal has just shown its progress bar.
 
-    Raises ValueError if the loss is no longer a finite number.
+    Raises ValueError if the loss has run away.
     """
-    if not math.isfinite(logs["loss"] + logs["val_loss"]):
+    if not logs["loss"] < RUNAWAY_LOSS:  # in these words, since nan compares as False
         raise ValueError(
-            f"the loss became {logs['loss']} in epoch {epoch}, so nothing was saved; "
-            "try a smaller --learning-rate"
+            f"the training loss ran away to {logs['loss']:.4g} in epoch {epoch}, so nothing "
+            "was saved; try a smaller --learning-rate"
         )
     if not sys.stdout.isatty():
         training = f"loss {logs['loss']:.4f}, accuracy {logs['accuracy']:.2%}"

@@ -36,7 +36,7 @@ def texts(axes):
 
 
 def test_training_curves(figures, tmp_path):
-    plots.plot_training_curves(tmp_path / "x.png", HISTORY, "held-out", "Trained on toys")
+    plots.plot_training_curves(tmp_path / "x.png", HISTORY, "held-out", "toys", False)
     loss, accuracy = figures[0].axes
     assert figures[0].get_suptitle() == "Trained on toys"
     for axes, key in [(loss, "loss"), (accuracy, "accuracy")]:
@@ -55,9 +55,17 @@ def test_training_curves(figures, tmp_path):
     ]
 
 
+@pytest.mark.parametrize("augmented", [False, True])
+def test_training_curves_explain_warped_digits(figures, tmp_path, augmented):
+    plots.plot_training_curves(tmp_path / "x.png", HISTORY, "held-out", "toys", augmented)
+    legend = figures[0].axes[0].get_legend().texts[0].get_text()
+    assert ("warped" in legend) == augmented
+    assert ("harder ones than the held-out" in figures[0].get_supxlabel()) == augmented
+
+
 def test_training_curves_of_one_epoch_are_points(figures, tmp_path):
     one = {name: values[:1] for name, values in HISTORY.items()}
-    plots.plot_training_curves(tmp_path / "x.png", one, "test", "")
+    plots.plot_training_curves(tmp_path / "x.png", one, "test", "toys", False)
     assert all(
         line.get_marker() == "o" for axes in figures[0].axes for line in axes.get_lines()
     )

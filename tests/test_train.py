@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, run
 
+import data
 import train
 from model import keras
 
@@ -127,9 +128,27 @@ def test_holdout_draws_the_curves_on_held_out_digits(tmp_path, digits, digits_np
     assert float(last["val_loss"]) == pytest.approx(-np.log(true_ones).mean(), rel=1e-4)
 
 
-def test_loss_that_runs_away(tmp_path, digits_npz, capsys):
+def test_the_same_seed_gives_the_same_history(tmp_path, digits_npz):
+    for name, seed in [("a", 0), ("b", 0), ("c", 1)]:
+        assert (
+            train_here(digits_npz, "--seed", str(seed), "--output", str(tmp_path / name)) == 0
+        )
+    a, b, c = ((tmp_path / name / "history.csv").read_bytes() for name in "abc")
+    assert a == b
+    assert a != c
+
+
+@pytest.mark.parametrize("augment", [True, False])
+def test_augment_is_what_it_says(tmp_path, digits_npz, augment):
+    option = "--augment" if augment else "--no-augment"
+    assert train_here(digits_npz, option, "--output", str(tmp_path)) == 0
+    assert json.loads((tmp_path / "metrics.json").read_text())["augment"] is augment
+
+
+@pytest.mark.parametrize("learning_rate", ["1e6", "1e38"])  # to a huge loss, to nan
+def test_loss_that_runs_away(tmp_path, digits_npz, capsys, learning_rate):
     (tmp_path / "model.keras").write_text("an earlier model")
-    arguments = ["--learning-rate", "1e38", "--output", str(tmp_path)]
+    arguments = ["--learning-rate", learning_rate, "--output", str(tmp_path)]
     assert train_here(digits_npz, *arguments) == 2
     assert "--learning-rate" in capsys.readouterr().err
     assert (tmp_path / "model.keras").read_text() == "an earlier model"
@@ -197,4 +216,14 @@ def test_default_run_on_mnist(mnist_npz, tmp_path):
     result = run("train.py", "--data", os.path.abspath(mnist_npz), cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
-    assert float(result.stdout.split()[-1]) >= 0.978
+    assert float(result.stdout.split()[-1]) >= 0.985
+
+
+def test_bundled_digits_teach_to_read_mnists_test_set(mnist_npz, tmp_path, monkeypatch):
+    bundled, mnist = data.load_mnist(data.BUNDLED), data.load_mnist(mnist_npz)
+    mixed = bundled._replace(
+        x_test=mnist.x_test, y_test=mnist.y_test, repeats=data.BUNDLED_REPEATS
+    )
+    monkeypatch.setattr(data, "load_mnist", lambda path: mixed)
+    assert train.main(["--output", str(tmp_path)]) == 0
+    assert json.loads((tmp_path / "metrics.json").read_text())["test_accuracy"] >= 0.97

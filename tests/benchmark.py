@@ -1,0 +1,127 @@
+"""Measure train.py against the design's own loop, and print the README's results table.
+
+    python tests/benchmark.py --data ../shared/mnist.npz
+
+Every run is a process of its own, and the runs take turns, so that whatever else the
+machine does falls on all of them alike. Run by hand: it takes some minutes, and a time is
+nothing to assert in a test.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import multiprocessing
+import platform
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+LOOP = "the design's loop"
+# What is run, and with how many seeds.
+RUNS = {LOOP: 5, "train.py": 5, "train.py --no-augment": 5, "train.py --epochs 40": 3}
+
+
+def design_loop(path: str, seed: int) -> dict:
+    """Train as the design's listing does; returns accuracy, seconds and peak memory."""
+    from data import load_mnist, normalize
+    from model import build_network, keras
+
+    digits = load_mnist(path)
+    x_train, x_test = normalize(digits.x_train), normalize(digits.x_test)
+    keras.utils.set_random_seed(seed)
+    model = build_network()
+    model.compile(
+        optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
+    test = (x_test, digits.y_test)
+    start = time.perf_counter()
+    model.fit(x_train, digits.y_train, epochs=10, validation_data=test, verbose=0)
+    seconds = time.perf_counter() - start
+    _, accuracy = model.evaluate(*test, verbose=0)
+    return {"test_accuracy": accuracy, "train_seconds": seconds, "peak": peak_memory()}
+
+
+def our_run(options: list[str], path: str, seed: int) -> dict:
+    """Run train.py with `options`; returns its metrics and its peak memory."""
+    import train
+
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        train.main(["--data", path, "--seed", str(seed), "--output", folder, *options])
+        metrics = json.loads(Path(folder, "metrics.json").read_text())
+    return metrics | {"peak": peak_memory()}
+
+
+def peak_memory() -> int:
+    """The most memory this process has had so far, in the units of its system."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def run(name: str, path: str, seed: int) -> dict:
+    """Run `name` in a fresh process."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as process:
+        if name == LOOP:
+            return process.submit(design_loop, path, seed).result()
+        return process.submit(our_run, name.split()[1:], path, seed).result()
+
+
+def table(results: dict[str, list[dict]]) -> str:
+    """The results in Markdown; ratios are medians over the turns both took part in."""
+    lines = [
+        "| run | test accuracy | seeds | fit time | of loop | peak memory of loop |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, runs in results.items():
+        accuracy = [100 * metrics["test_accuracy"] for metrics in runs]
+        seconds = statistics.median(metrics["train_seconds"] for metrics in runs)
+        turns = list(zip(runs, results[LOOP], strict=False))
+        time_ratio, memory_ratio = (
+            statistics.median(ours[key] / loop[key] for ours, loop in turns)
+            for key in ("train_seconds", "peak")
+        )
+        spread = statistics.stdev(accuracy) if len(runs) > 1 else 0.0
+        lines.append(
+            f"| {name} | {statistics.mean(accuracy):.2f} ± {spread:.2f} % | {len(runs)} "
+            f"| {seconds:.1f} s | {time_ratio:.2f} | {memory_ratio:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def processor() -> str:
+    """The processor's name, as far as the system tells it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(": ")[1]
+    return platform.processor()
+
+
+def main() -> None:
+    """Take the runs in turn; print their table and what they ran on."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", required=True, help="MNIST as an .npz file")
+    path = parser.parse_args().data
+    results: dict[str, list[dict]] = {name: [] for name in RUNS}
+    for seed in range(max(RUNS.values())):
+        for name, seeds in RUNS.items():
+            if seed < seeds:
+                results[name].append(run(name, path, seed))
+                print(name, seed, results[name][-1], file=sys.stderr)
+    print(table(results))
+    versions = results["train.py"][0]["versions"]
+    print(
+        f"\n{', '.join(f'{k} {v}' for k, v in versions.items())}; {processor()}, "
+        f"{multiprocessing.cpu_count()} processors"
+    )
+
+
+if __name__ == "__main__":
+    main()
