@@ -1,5 +1,6 @@
 """Arrays in, picture file out."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 # Okabe and Ito's palette, told apart with any colour vision.
 BLUE, VERMILLION = "#0072B2", "#D55E00"
 DPI = 120
+READING_COLUMNS = 8
+MOST_READINGS = 32  # four rows of images, each with what the network saw below it
 MOST_SHOWN = 50  # digits in a picture: ten rows of five are still seen at one look
 
 
@@ -29,7 +32,7 @@ def plot_training_curves(
     picture explains why training looks worse than validation.
     """
     figure = Figure(figsize=(10, 4.4 if augmented else 4), dpi=DPI, layout="constrained")
-    figure.suptitle(f"Trained on {dataset}")
+    figure.suptitle(f"Trained on {dataset}", parse_math=False)
     training_name = "training, warped" if augmented else "training"
     if augmented:
         figure.supxlabel(
@@ -56,7 +59,7 @@ def plot_training_curves(
         axes.legend(title="after the last epoch")
         axes.grid(alpha=0.3)
     axes_accuracy.yaxis.set_major_formatter(PercentFormatter(xmax=1))
-    figure.savefig(path)
+    save(figure, path)
 
 
 def plot_confusion_matrix(path: str | Path, matrix: np.ndarray, title: str) -> None:
@@ -98,7 +101,7 @@ def plot_confusion_matrix(path: str | Path, matrix: np.ndarray, title: str) -> N
         f"{title}\n{np.trace(matrix) / matrix.sum():.2%} correct, "
         f"{mistakes.sum():,} mistakes in {matrix.sum():,} digits"
     )
-    figure.savefig(path)
+    save(figure, path)
 
 
 def plot_predictions(
@@ -121,7 +124,7 @@ def plot_predictions(
     rows, columns = -(-shown // 5), min(5, shown)
     figure = Figure(figsize=(max(5, 1.9 * columns), 2.4 * rows + 0.6), dpi=DPI)
     figure.set_layout_engine("constrained", h_pad=0.08, w_pad=0.08)
-    figure.suptitle(title)
+    figure.suptitle(title, parse_math=False)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid[shown:]:
         axes.remove()
@@ -136,7 +139,57 @@ def plot_predictions(
                 f"{label}\ntrue digit {y_true[index]}", color=VERMILLION, fontsize=14
             )
             axes.spines[:].set(color=VERMILLION, linewidth=4)
-    figure.savefig(path)
+    save(figure, path)
+
+
+def plot_readings(
+    path: str | Path,
+    given: Sequence[np.ndarray],
+    seen: Sequence[np.ndarray],
+    y_pred: Sequence[int],
+    confidence: Sequence[float],
+    names: Sequence[str],
+    title: str,
+) -> None:
+    """Draw images as they were given and, below each, as the network saw it.
+
+    `given` are grey images of any size, `seen` (28, 28), both in [0, 1]; `y_pred` are
+    digits, `confidence` is in [0, 1]. More than MOST_READINGS are too many to look at.
+    """
+    columns = min(len(given), READING_COLUMNS)
+    rows = -(-len(given) // columns)
+    figure = Figure(figsize=(max(6, 1.5 * columns), 3.35 * rows + 0.5), dpi=DPI)
+    figure.set_layout_engine("constrained")
+    figure.suptitle(title, parse_math=False)
+    bands = figure.subfigures(rows, hspace=0.04, squeeze=False)[:, 0]
+    grid = [band.subplots(2, columns, squeeze=False) for band in bands]
+    for index in range(rows * columns):
+        row, column = divmod(index, columns)
+        above, below = grid[row][:, column]
+        if index >= len(given):
+            above.remove()
+            below.remove()
+            continue
+        for axes, image in [(above, given[index]), (below, seen[index])]:
+            axes.imshow(image, cmap="gray", vmin=0, vmax=1)
+            axes.set(xticks=[], yticks=[])
+        above.set_title(f"{y_pred[index]}   {percent(confidence[index])}", fontsize=14)
+        below.set_xlabel(shorten(names[index]), fontsize=8, parse_math=False)
+    save(figure, path)
+
+
+def shorten(name: str) -> str:
+    """A file's name, cut to what fits below a small picture, in characters that print."""
+    name = name.encode(errors="replace").decode()  # file names need not be valid text
+    return name if len(name) <= 18 else f"{name[:8]}...{name[-7:]}"
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write `figure` to a file, its format after the path's ending."""
+    with warnings.catch_warnings():
+        # A file name's letter that the font lacks becomes a box, and that is warning enough.
+        warnings.filterwarnings("ignore", "Glyph")
+        figure.savefig(path)
 
 
 def percent(share: float) -> str:

@@ -268,7 +268,7 @@ def exit_status(name: str, script: Callable[[], None]) -> int:
     try:
         script()
     except KeyboardInterrupt:
-        print(f"\n{name}: interrupted; earlier outputs are as they were", file=sys.stderr)
+        print(f"{name}: interrupted; earlier outputs are as they were", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,6 @@
-"""Measure train.py against the design's own loop, and print the README's results table.
+"""Measure train.py against the design's own loop, and reading images against the usual one.
+
+Prints the tables of the README's results.
 
     python tests/benchmark.py --data ../shared/mnist.npz
 
@@ -18,8 +20,10 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -58,18 +62,51 @@ def our_run(options: list[str], path: str, seed: int) -> dict:
     return metrics | {"peak": peak_memory()}
 
 
+def reading_rates(path: str) -> tuple[float, float]:
+    """Images a second: read as predict.py does, and one by one with `model.predict`."""
+    import numpy as np
+    from PIL import Image
+
+    from data import load_mnist
+    from model import build_network
+    from predict import read_images
+
+    network = build_network()
+    with tempfile.TemporaryDirectory() as folder:
+        files = [f"{folder}/{number}.png" for number in range(2000)]
+        for file, digit in zip(files, load_mnist(path).x_test, strict=False):
+            Image.fromarray(digit).save(file)
+        network.predict(np.zeros((1, 28, 28)), verbose=0)  # compiles
+
+        start = time.perf_counter()
+        for _ in read_images(network, files):
+            pass
+        ours = len(files) / (time.perf_counter() - start)
+
+        start = time.perf_counter()
+        for file in files[:100]:
+            image = np.asarray(Image.open(file).convert("L").resize((28, 28))) / 255
+            network.predict(image[np.newaxis], verbose=0)
+        return ours, 100 / (time.perf_counter() - start)
+
+
 def peak_memory() -> int:
     """The most memory this process has had so far, in the units of its system."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def run(name: str, path: str, seed: int) -> dict:
-    """Run `name` in a fresh process."""
+def in_fresh_process(function: Callable, *arguments: Any) -> Any:
+    """What `function` returns when called in a process of its own."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn) as process:
-        if name == LOOP:
-            return process.submit(design_loop, path, seed).result()
-        return process.submit(our_run, name.split()[1:], path, seed).result()
+        return process.submit(function, *arguments).result()
+
+
+def run(name: str, path: str, seed: int) -> dict:
+    """Run what RUNS calls `name`."""
+    if name == LOOP:
+        return in_fresh_process(design_loop, path, seed)
+    return in_fresh_process(our_run, name.split()[1:], path, seed)
 
 
 def table(results: dict[str, list[dict]]) -> str:
@@ -116,6 +153,13 @@ def main() -> None:
                 results[name].append(run(name, path, seed))
                 print(name, seed, results[name][-1], file=sys.stderr)
     print(table(results))
+    rates = [in_fresh_process(reading_rates, path) for _ in range(3)]
+    ours, usual = (statistics.median(column) for column in zip(*rates, strict=True))
+    ratio = statistics.median(rate / loop for rate, loop in rates)
+    print(
+        f"\nReading 28 x 28 PNG files: {ours:,.0f} images/s, one by one with model.predict "
+        f"{usual:,.0f} images/s, so {ratio:.0f} times as many"
+    )
     versions = results["train.py"][0]["versions"]
     print(
         f"\n{', '.join(f'{k} {v}' for k, v in versions.items())}; {processor()}, "

@@ -1,6 +1,8 @@
 """What several tests share: the repository's scripts run as a user would, small data."""
 
+import gzip
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +18,7 @@ def run(script, *arguments, cwd):
     offline = {
         "KERAS_HOME": str(cwd),
         "https_proxy": "http://127.0.0.1:9",  # nothing listens there: refused at once
+        "MPLBACKEND": "TkAgg",  # without the display it needs, which must not matter
         "PATH": os.environ["PATH"],
         "HOME": str(cwd),
     }
@@ -26,6 +29,27 @@ def run(script, *arguments, cwd):
         capture_output=True,
         text=True,
     )
+
+
+def idx(array):
+    """`array` of bytes as an IDX file, written after the format's description."""
+    header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
+    return header + array.tobytes()
+
+
+def write_idx_folder(folder, digits, dot=False, compress=False):
+    for name, stem in [
+        ("x_train", "train-images"),
+        ("y_train", "train-labels"),
+        ("x_test", "t10k-images"),
+        ("y_test", "t10k-labels"),
+    ]:
+        file = folder / f"{stem}{'.' if dot else '-'}idx{digits[name].ndim}-ubyte"
+        raw = idx(digits[name])
+        if compress:
+            file.with_name(file.name + ".gz").write_bytes(gzip.compress(raw))
+        else:
+            file.write_bytes(raw)
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +65,13 @@ def bundled_run(tmp_path_factory):
     """A folder in which `train.py --epochs 2` has run on the bundled digits, and its result."""
     folder = tmp_path_factory.mktemp("bundled")
     return folder, run("train.py", "--epochs", 2, cwd=folder)
+
+
+@pytest.fixture(scope="session")
+def mnist_run(mnist_npz, tmp_path_factory):
+    """A folder in which `train.py` has run on the real MNIST, and its result."""
+    folder = tmp_path_factory.mktemp("mnist")
+    return folder, run("train.py", "--data", os.path.abspath(mnist_npz), cwd=folder)
 
 
 @pytest.fixture

@@ -1,33 +1,11 @@
-import gzip
-import struct
 import time
 
 import numpy as np
 import pytest
+from conftest import write_idx_folder
 
 import data
 from model import keras
-
-
-def idx(array):
-    """`array` of bytes as an IDX file, written after the format's description."""
-    header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
-    return header + array.tobytes()
-
-
-def write_idx_folder(folder, digits, dot=False, compress=False):
-    for name, stem in [
-        ("x_train", "train-images"),
-        ("y_train", "train-labels"),
-        ("x_test", "t10k-images"),
-        ("y_test", "t10k-labels"),
-    ]:
-        file = folder / f"{stem}{'.' if dot else '-'}idx{digits[name].ndim}-ubyte"
-        raw = idx(digits[name])
-        if compress:
-            file.with_name(file.name + ".gz").write_bytes(gzip.compress(raw))
-        else:
-            file.write_bytes(raw)
 
 
 def assert_same(loaded, expected):
@@ -62,84 +40,6 @@ def test_load_idx_unzipped_under_its_gz_name(tmp_path, digits):
     file = tmp_path / "t10k-labels-idx1-ubyte"
     file.rename(tmp_path / "t10k-labels-idx1-ubyte.gz")
     assert_same(data.load_mnist(str(tmp_path)), digits)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"x_train": None}, "lacks x_train"),
-        ({"x_test": np.zeros((20, 28, 27), np.uint8)}, r"x_test has shape \(20, 28, 27\)"),
-        ({"x_test": np.zeros((20, 784), np.uint8)}, r"x_test has shape \(20, 784\)"),
-        (
-            {"x_test": np.zeros((0, 28, 28), np.uint8), "y_test": np.zeros(0, np.uint8)},
-            r"x_test has shape \(0, 28, 28\)",
-        ),
-        ({"x_train": np.zeros((40, 28, 28))}, "x_train has dtype float64"),
-        ({"y_train": np.zeros(39, np.uint8)}, r"y_train has shape \(39,\)"),
-        ({"y_train": np.zeros((40, 1), np.uint8)}, r"y_train has shape \(40, 1\)"),
-        ({"y_train": np.zeros(40)}, "y_train has dtype float64"),
-        ({"y_test": np.full(20, 10)}, "y_test has labels 10 to 10"),
-        ({"y_test": np.full(20, -1)}, "y_test has labels -1 to -1"),
-        ({"y_test": np.array([{}] * 20, object)}, "allow_pickle=False"),
-    ],
-)
-def test_npz_that_does_not_fit(tmp_path, digits, change, message):
-    changed = {name: array for name, array in (digits | change).items() if array is not None}
-    np.savez(tmp_path / "wrong.npz", **changed)
-    with pytest.raises(ValueError, match=message) as raised:
-        data.load_mnist(str(tmp_path / "wrong.npz"))
-    assert "wrong.npz" in str(raised.value)
-
-
-@pytest.mark.parametrize("length", [0, 100, 20_000])
-def test_npz_cut_short(tmp_path, digits_npz, length):
-    cut = tmp_path / "cut.npz"
-    cut.write_bytes(digits_npz.read_bytes()[:length])
-    with pytest.raises(ValueError, match=r"cut\.npz: not an \.npz file"):
-        data.load_mnist(str(cut))
-
-
-def test_npz_with_a_damaged_array(tmp_path, digits_npz):
-    raw = bytearray(digits_npz.read_bytes())
-    raw[5000] ^= 255
-    (tmp_path / "damaged.npz").write_bytes(raw)
-    with pytest.raises(ValueError, match=r"damaged\.npz"):
-        data.load_mnist(str(tmp_path / "damaged.npz"))
-
-
-def test_missing_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"nowhere\.npz"):
-        data.load_mnist(str(tmp_path / "nowhere.npz"))
-
-
-@pytest.mark.parametrize(
-    ("raw", "message"),
-    [
-        (b"", "magic number"),
-        (struct.pack(">II", 2051, 20), "magic number 00000803, expected 00000801"),
-        (struct.pack(">HBBI", 0, 9, 1, 20) + bytes(20), "magic number 00000901"),
-        (struct.pack(">I", 2049) + b"\0\0", "cut short inside its header"),
-        (struct.pack(">II", 2049, 20) + bytes(19), "27 bytes, its header asks for 28"),
-        (struct.pack(">II", 2049, 20) + bytes(21), "29 bytes, its header asks for 28"),
-        (struct.pack(">II", 2049, 2**32 - 1) + bytes(20), "asks for 4,294,967,303"),
-        (struct.pack(">II", 2049, 19) + bytes(19), r"has shape \(19,\)"),
-        (gzip.compress(bytes(28))[:-9], "damaged gzip"),
-        (b"\x1f\x8b\x08\x00 and then nonsense", "damaged gzip"),
-    ],
-)
-def test_idx_that_does_not_fit(tmp_path, digits, raw, message):
-    write_idx_folder(tmp_path, digits)
-    (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(raw)
-    with pytest.raises(ValueError, match=message) as raised:
-        data.load_mnist(str(tmp_path))
-    assert "t10k-labels-idx1-ubyte" in str(raised.value)
-
-
-def test_idx_folder_that_lacks_a_file(tmp_path, digits):
-    write_idx_folder(tmp_path, digits)
-    (tmp_path / "train-images-idx3-ubyte").unlink()
-    with pytest.raises(ValueError, match="has no train-images-idx3-ubyte"):
-        data.load_mnist(str(tmp_path))
 
 
 def test_keras_mnist_is_taken_where_it_can_be_had(monkeypatch, digits):

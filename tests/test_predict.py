@@ -1,9 +1,12 @@
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import ROOT, run
+from PIL import Image
 
+import plots
 import predict
 
 BUNDLED = ROOT / "assets" / "mnist-5k.npz"
@@ -71,23 +74,96 @@ def test_mistakes(model, tmp_path, capsys):
         assert int(row["digit"]) != y_test[int(row["image"].removeprefix("test digit "))]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--count", "1001"], "--count 1001 is more than the 1,000 test digits"),
-        (["--data", "nowhere"], "nowhere"),
-        (["--model", str(BUNDLED)], "mnist-5k.npz is not a usable Keras model"),
-    ],
-)
-def test_what_does_not_fit(model, tmp_path, capsys, arguments, message):
-    status, printed = read_test_digits(model, tmp_path, capsys, *arguments)
+@pytest.fixture
+def own(tmp_path):
+    """A folder of ten digits drawn dark on light, ten times as large, named 1.png to 10.png."""
+    folder = tmp_path / "own"
+    folder.mkdir()
+    for number, digit in enumerate(np.load(BUNDLED)["x_test"][:10], start=1):
+        Image.fromarray(255 - digit).resize((280, 280)).save(folder / f"{number}.png")
+    return folder
+
+
+def read_own(model, tmp_path, capsys, *arguments):
+    picture = tmp_path / "p.png"
+    status = predict.main([*map(str, arguments), "--model", model, "--output", str(picture)])
+    return status, capsys.readouterr(), picture
+
+
+def test_own_images_are_read_in_natural_order(model, own, tmp_path, capsys):
+    table = tmp_path / "t.csv"
+    status, printed, picture = read_own(model, tmp_path, capsys, own, "--csv", table)
+    assert (status, printed.err) == (0, "")
+    with open(table) as file:
+        rows = list(csv.DictReader(file))
+    assert [row["image"] for row in rows] == [f"{own}/{n}.png" for n in range(1, 11)]
+    y_true = np.load(BUNDLED)["y_test"][:10]
+    assert sum(int(row["digit"]) == y for row, y in zip(rows, y_true, strict=True)) >= 9
+    lines = printed.out.splitlines()
+    assert lines[0].startswith(f"{own}/1.png  {rows[0]['digit']}  ")
+    assert len(lines) == 11
+    assert picture.exists()
+
+
+def test_images_that_cannot_be_read_do_not_stop_the_others(model, own, tmp_path, capsys):
+    table = tmp_path / "t.csv"
+    whole = (own / "2.png").read_bytes()
+    (own / "2.png").write_bytes(whole[: len(whole) // 2])
+    (own / "3.png").write_text("not an image")
+    Image.new("L", (100, 100), "white").save(own / "4.png")
+    (own / "notes.txt").write_text("passed over")
+    status, printed, picture = read_own(
+        model, tmp_path, capsys, own, "nowhere.png", "--csv", table
+    )
     assert status == 2
-    assert message in printed.err
+    complaints = printed.err.splitlines()
+    for line, name in zip(complaints, ["2.png", "3.png", "4.png", "nowhere.png"], strict=False):
+        assert name in line
+    assert "no digit found" in complaints[2]
+    assert complaints[4] == "predict.py: error: 4 of 11 images could not be read"
+    assert len(complaints) == 5
+    with open(table) as file:
+        assert [row["image"] for row in csv.DictReader(file) if not row["digit"]] == [
+            *(f"{own}/{n}.png" for n in (2, 3, 4)),
+            "nowhere.png",
+        ]
+    assert picture.exists()
 
 
-@pytest.mark.parametrize("count", ["0", "-1", "many"])
-def test_wrong_count(capsys, count):
-    with pytest.raises(SystemExit) as raised:
-        predict.main(["--count", count])
-    assert raised.value.code == 2
-    assert "--count" in capsys.readouterr().err
+def test_many_images_are_drawn_least_certain_first(model, own, tmp_path, capsys, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(plots, "plot_readings", lambda *arguments: drawn.append(arguments))
+    monkeypatch.setattr(plots, "MOST_READINGS", 3)
+    monkeypatch.setattr(predict, "BATCH", 4)
+    _, printed, _ = read_own(model, tmp_path, capsys, own)
+    given, seen, digits, confidence, names, title = drawn[0][1:]
+    everything = sorted(float(line.split()[2]) for line in printed.out.splitlines()[:-1])
+    assert [round(100 * sure, 1) for sure in confidence] == everything[:3]
+    assert "3 least certain of 10 images" in title
+    for grey, image, digit, name in zip(given, seen, digits, names, strict=True):
+        number = int(name.removesuffix(".png")) - 1
+        mnist = np.load(BUNDLED)["x_test"][number] / 255
+        assert max(grey.shape) <= 280
+        assert grey.mean() > 0.5  # as it was given, dark on light
+        assert np.abs(image - mnist).mean() < 0.1
+        assert f"{name}  {digit}" in printed.out
+
+
+def test_doubt_is_said():
+    def reading(first, second):
+        probabilities = np.full(10, (1 - first - second) / 8)
+        probabilities[[7, 2]] = first, second
+        return predict.Reading("a.png", probabilities=probabilities)
+
+    assert predict.describe(reading(0.992, 0.001)) == "a.png  7  99.2 %"
+    assert predict.describe(reading(0.5, 0.4)) == "a.png  7  50.0 %  unsure, perhaps 2"
+
+
+def test_metrics_of_another_network_are_noted(model, tmp_path, capsys):
+    for name in ("model.keras", "metrics.json"):
+        (tmp_path / name).write_bytes((Path(model).parent / name).read_bytes())
+    _, printed = read_test_digits(str(tmp_path / "model.keras"), tmp_path, capsys)
+    assert "another network" not in printed.err
+    (tmp_path / "metrics.json").write_text("{}")
+    _, printed = read_test_digits(str(tmp_path / "model.keras"), tmp_path, capsys)
+    assert "metrics.json is about another network" in printed.err
