@@ -1,12 +1,12 @@
-"""Measure train.py against the design's own loop, and reading images against the usual one.
+"""Measure what the README's tables of results state, and print them.
 
-Prints the tables of the README's results.
+    python tests/benchmark.py training --data ../shared/mnist.npz
+    python tests/benchmark.py reading --data ../shared/mnist.npz outputs/model.keras ...
 
-    python tests/benchmark.py --data ../shared/mnist.npz
-
-Every run is a process of its own, and the runs take turns, so that whatever else the
-machine does falls on all of them alike. Run by hand: it takes some minutes, and a time is
-nothing to assert in a test.
+"training" measures train.py against the design's own loop. Every run is a process of its
+own, and the runs take turns, so that whatever else the machine does falls on all of them
+alike. "reading" measures how well the given networks read rendered images, and how fast.
+Run by hand: it takes some minutes, and a time is nothing to assert in a test.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,59 @@ def reading_rates(path: str) -> tuple[float, float]:
         return ours, 100 / (time.perf_counter() - start)
 
 
+def reading_accuracy(path: str, models: list[str], count: int = 1000) -> list[str]:
+    """Table rows: the accuracy of `models` on `count` test digits, as they are and rendered."""
+    import numpy as np
+
+    import data
+    import render
+    from model import load_network
+
+    digits = data.load_mnist(path)
+    x_test, y_true = digits.x_test[:count], digits.y_test[:count]
+    networks = [load_network(model) for model in models]
+    kinds = {"MNIST's own, read directly": data.normalize(x_test)}
+    kinds["MNIST's own, as 28 x 28 images"] = prepared(data.normalize(x_test))
+    for level in render.LEVELS:
+        images = (
+            render.render(digit, level, np.random.default_rng(number), x_test)
+            for number, digit in enumerate(x_test)
+        )
+        kinds[f"rendered, {level}"] = prepared(
+            data.shrink(data.to_grey(image), data.SIDE) for image in images
+        )
+    rows = ["| digits | accuracy | no digit found |", "|---|---|---|"]
+    for kind, seen in kinds.items():
+        found = ~np.isnan(seen).any(axis=(1, 2))
+        accuracy = [
+            100 * np.mean((network(seen).numpy().argmax(axis=1) == y_true) & found)
+            for network in networks
+        ]
+        rows.append(f"| {kind} | {mean_and_deviation(accuracy)} | {np.mean(~found):.1%} |")
+    return rows
+
+
+def prepared(images: Iterable) -> Any:
+    """Grey images in MNIST's form (n, 28, 28); all nan where no digit is found."""
+    import numpy as np
+
+    from data import to_mnist
+
+    seen = []
+    for grey in images:
+        try:
+            seen.append(to_mnist(grey))
+        except ValueError:
+            seen.append(np.full((28, 28), np.nan))
+    return np.array(seen)
+
+
+def mean_and_deviation(values: list[float]) -> str:
+    """`values` in percent as mean and standard deviation over the seeds."""
+    spread = statistics.stdev(values) if len(values) > 1 else 0.0
+    return f"{statistics.mean(values):.2f} ± {spread:.2f} %"
+
+
 def peak_memory() -> int:
     """The most memory this process has had so far, in the units of its system."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -123,9 +176,8 @@ def table(results: dict[str, list[dict]]) -> str:
             statistics.median(ours[key] / loop[key] for ours, loop in turns)
             for key in ("train_seconds", "peak")
         )
-        spread = statistics.stdev(accuracy) if len(runs) > 1 else 0.0
         lines.append(
-            f"| {name} | {statistics.mean(accuracy):.2f} ± {spread:.2f} % | {len(runs)} "
+            f"| {name} | {mean_and_deviation(accuracy)} | {len(runs)} "
             f"| {seconds:.1f} s | {time_ratio:.2f} | {memory_ratio:.2f} |"
         )
     return "\n".join(lines)
@@ -141,11 +193,8 @@ def processor() -> str:
     return platform.processor()
 
 
-def main() -> None:
-    """Take the runs in turn; print their table and what they ran on."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", required=True, help="MNIST as an .npz file")
-    path = parser.parse_args().data
+def measure_training(path: str) -> None:
+    """Take the runs in turn and print their table."""
     results: dict[str, list[dict]] = {name: [] for name in RUNS}
     for seed in range(max(RUNS.values())):
         for name, seeds in RUNS.items():
@@ -153,6 +202,16 @@ def main() -> None:
                 results[name].append(run(name, path, seed))
                 print(name, seed, results[name][-1], file=sys.stderr)
     print(table(results))
+    versions = results["train.py"][0]["versions"]
+    print(
+        f"\n{', '.join(f'{name} {version}' for name, version in versions.items())}; "
+        f"{processor()}, {multiprocessing.cpu_count()} processors"
+    )
+
+
+def measure_reading(path: str, models: list[str]) -> None:
+    """Print how well `models` read, and how many images a second are read."""
+    print("\n".join(in_fresh_process(reading_accuracy, path, models)))
     rates = [in_fresh_process(reading_rates, path) for _ in range(3)]
     ours, usual = (statistics.median(column) for column in zip(*rates, strict=True))
     ratio = statistics.median(rate / loop for rate, loop in rates)
@@ -160,11 +219,19 @@ def main() -> None:
         f"\nReading 28 x 28 PNG files: {ours:,.0f} images/s, one by one with model.predict "
         f"{usual:,.0f} images/s, so {ratio:.0f} times as many"
     )
-    versions = results["train.py"][0]["versions"]
-    print(
-        f"\n{', '.join(f'{k} {v}' for k, v in versions.items())}; {processor()}, "
-        f"{multiprocessing.cpu_count()} processors"
-    )
+
+
+def main() -> None:
+    """Measure what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("what", choices=["training", "reading"])
+    parser.add_argument("models", nargs="*", help="networks to read with, one a seed")
+    parser.add_argument("--data", required=True, help="MNIST as an .npz file")
+    args = parser.parse_args()
+    if args.what == "training":
+        measure_training(args.data)
+    else:
+        measure_reading(args.data, args.models)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@ import time
 
 import numpy as np
 import pytest
-from conftest import write_idx_folder
 
 import data
+from conftest import write_idx_folder
 from model import keras
 
 

@@ -5,12 +5,12 @@ import zlib
 
 import numpy as np
 import pytest
-import render
 from PIL import Image
 from scipy import ndimage
 
 import data
 import model
+import render
 from predict import read_images
 
 

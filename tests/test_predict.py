@@ -3,11 +3,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, run
 from PIL import Image
 
 import plots
 import predict
+from conftest import ROOT, run
 
 BUNDLED = ROOT / "assets" / "mnist-5k.npz"
 

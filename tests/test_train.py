@@ -5,10 +5,10 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT, run
 
 import data
 import train
+from conftest import ROOT, run
 from model import keras
 
 SAVED = {

@@ -7,11 +7,11 @@ import zipfile
 
 import numpy as np
 import pytest
-from conftest import write_idx_folder
 from PIL import Image
 
 import predict
 import train
+from conftest import write_idx_folder
 from model import keras
 
 TINY = ["--epochs", "1", "--batch-size", "8"]
