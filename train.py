@@ -133,7 +133,9 @@ def train(args: argparse.Namespace) -> None:
     trainer.compile(
         optimizer=keras.optimizers.Adam(learning_rate_schedule(args.learning_rate, steps)),
         loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
+        # Not just its name: Keras would create it in the first epoch, and XLA would have to
+        # compile the second anew.
+        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
     )
     facts = {
         "epochs": args.epochs,
@@ -178,7 +180,9 @@ def train(args: argparse.Namespace) -> None:
         matrix = confusion_matrix(digits.y_test, probabilities.argmax(axis=1))
         facts["test_accuracy"] = np.trace(matrix) / matrix.sum()
         facts["test_errors"] = int(matrix.sum() - np.trace(matrix))
-        facts["recall_per_digit"] = (np.diag(matrix) / matrix.sum(axis=1)).tolist()
+        facts["recall_per_digit"] = (
+            np.diag(matrix) / np.maximum(1, matrix.sum(axis=1))
+        ).tolist()
 
         network.save(folder / "model.keras")
         model_bytes = (folder / "model.keras").read_bytes()

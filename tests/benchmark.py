@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 LOOP = "the design's loop"
 # What is run, and with how many seeds.
-RUNS = {LOOP: 5, "train.py": 5, "train.py --no-augment": 5, "train.py --epochs 40": 3}
+RUNS = {LOOP: 3, "train.py": 5, "train.py --no-augment": 5, "train.py --epochs 40": 3}
 
 
 def design_loop(path: str, seed: int) -> dict:

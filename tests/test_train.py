@@ -1,5 +1,6 @@
 import csv
 import json
+import signal
 import subprocess
 import sys
 
@@ -100,6 +101,50 @@ def test_augment_is_what_it_says(tmp_path, digits_npz, augment):
     option = "--augment" if augment else "--no-augment"
     assert train_here(digits_npz, option, "--output", str(tmp_path)) == 0
     assert json.loads((tmp_path / "metrics.json").read_text())["augment"] is augment
+
+
+def start_training(data_path, output, epochs):
+    arguments = ["--data", data_path, "--output", output, "--epochs", epochs, "--batch-size", 8]
+    return subprocess.Popen(
+        [sys.executable, "-u", ROOT / "train.py", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_interrupted_training_keeps_earlier_outputs(tmp_path, digits_npz):
+    output = tmp_path / "out"
+    output.mkdir()
+    (output / "model.keras").write_text("an earlier model")
+    process = start_training(digits_npz, output, epochs=100_000)
+    while not process.stdout.readline().startswith("Epoch"):
+        pass
+    process.send_signal(signal.SIGINT)
+    _, complaint = process.communicate()
+    assert process.returncode == 130
+    assert complaint == "train.py: interrupted; earlier outputs are as they were\n"
+    assert [path.name for path in output.iterdir()] == ["model.keras"]
+    assert (output / "model.keras").read_text() == "an earlier model"
+
+
+def test_a_closed_pipe_is_no_traceback(tmp_path, digits_npz):
+    process = start_training(digits_npz, tmp_path / "out", epochs=1)
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait() == 1
+    assert list((tmp_path / "out").glob("*")) == []
+
+
+def test_files_that_cannot_be_replaced_stay(tmp_path, digits_npz, monkeypatch, capsys):
+    def refuse(path, target):
+        raise PermissionError(13, "Permission denied", str(target))
+
+    (tmp_path / "model.keras").write_text("an earlier model")
+    monkeypatch.setattr(train.Path, "replace", refuse)
+    assert train_here(digits_npz, "--output", str(tmp_path)) == 2
+    assert "Permission denied" in capsys.readouterr().err
+    assert (tmp_path / "model.keras").read_text() == "an earlier model"
 
 
 def test_whole_run_on_the_bundled_digits(bundled_run):
