@@ -1,4 +1,4 @@
-"""Everything that turns pixels into model input: MNIST, loaded, checked and normalised.
+"""Everything that turns pixels into model input: MNIST's, and those of a person's own images.
 
 MNIST is 70,000 handwritten digits, 28 x 28 pixels each, white on black: LeCun, Bottou,
 Bengio and Haffner, "Gradient-based learning applied to document recognition", 1998.
@@ -32,11 +32,13 @@ WORK = 200  # pixels of the longer side while a digit is looked for: ten for one
 GRID = 32  # cells of the longer side in which paper is judged; half the pixels if those are few
 WINDOW = 17  # cells of the paper's median: half a photo, but all of a small drawing
 WIDER = 1.2  # times the digit: a narrower window takes a bold digit for paper
+FRINGE = 0.15  # of the frame: what it cuts off and is no deeper in is not the digit
 FAINT = 0.05  # contrast below which nothing is ink: paper grain and vignetting come up to it
 SMALLEST = 6  # pixels of the smallest digit that can be told from a speck
 MOST_PIECES = 12  # more pieces of like size than this are a texture, not writing
 LEAST_SHARE = 0.25  # of all ink that a digit has, with neighbours and page edges about it
 BOLDEST = 0.42  # stroke width of the boldest digit, as a share of its size: fatter is a blob
+EDGE = 0.15  # ink in [0, 1] weaker than this is not counted into the digit's size
 PEN = 2.2  # pixels of the thinnest stroke in the 20 x 20 box; MNIST's are two to three wide
 CONNECTED = np.ones((3, 3))  # pixels that touch at a corner belong together too
 
@@ -57,13 +59,10 @@ class Digits(NamedTuple):
     y_train: np.ndarray
     x_test: np.ndarray
     y_test: np.ndarray
-    source: str  # where they came from, in words
+    source: str  # where they came from
+    name: str  # the same, short enough for a picture's title
+    bundled: bool = False  # whether all results are on the bundled digits only
     repeats: int = 1  # times an epoch shows each training digit
-
-    @property
-    def bundled(self) -> bool:
-        """Whether these are the bundled digits, so that results are on those only."""
-        return self.source.startswith("bundled")
 
 
 def normalize(images: np.ndarray) -> np.ndarray:
@@ -71,7 +70,7 @@ def normalize(images: np.ndarray) -> np.ndarray:
     return images.astype(np.float32) / 255
 
 
-def load_mnist(path: str | None = None) -> Digits:
+def load_mnist(path: str | Path | None = None) -> Digits:
     """Load MNIST from `path`, or Keras's copy of it, or else the bundled digits.
 
     `path` is an `.npz` file in Keras's layout or a folder with the four original IDX
@@ -82,10 +81,10 @@ def load_mnist(path: str | None = None) -> Digits:
     digits; the message names the file and what is wrong with it.
     """
     if path is not None:
-        arrays = _read_idx_folder(path) if os.path.isdir(path) else _read_npz(path)
-        return Digits(**arrays, source=str(path))
+        arrays = read_idx_folder(path) if os.path.isdir(path) else read_npz(path)
+        return Digits(**arrays, source=str(path), name=Path(path).resolve().name)
     try:
-        return Digits(**_fetch_keras_mnist(), source="MNIST as Keras provides it")
+        return Digits(**fetch_keras_mnist(), source="MNIST as Keras provides it", name="MNIST")
     except Exception as error:  # Keras raises a bare Exception when a download fails
         reason = str(error).split(" -- ")[-1]
         print(
@@ -93,8 +92,13 @@ def load_mnist(path: str | None = None) -> Digits:
             "--data PATH takes a copy of yours",
             file=sys.stderr,
         )
-        source = f"bundled digits, 5,000 of MNIST ({BUNDLED.name})"
-        return Digits(**_read_npz(BUNDLED), source=source, repeats=BUNDLED_REPEATS)
+        return Digits(
+            **read_npz(BUNDLED),
+            source="5,000 bundled digits of MNIST",
+            name="the bundled digits",
+            bundled=True,
+            repeats=BUNDLED_REPEATS,
+        )
 
 
 def hold_out(digits: Digits, count: int) -> tuple[tuple, tuple]:
@@ -112,7 +116,7 @@ def hold_out(digits: Digits, count: int) -> tuple[tuple, tuple]:
     return (x, y), (digits.x_train[kept:], digits.y_train[kept:])
 
 
-def _fetch_keras_mnist() -> dict[str, np.ndarray]:
+def fetch_keras_mnist() -> dict[str, np.ndarray]:
     """Keras's MNIST, cached in ~/.keras or downloaded; raises when it cannot be had."""
     import keras  # here: reading a file needs no TensorFlow
 
@@ -147,7 +151,7 @@ def _fetch_keras_mnist() -> dict[str, np.ndarray]:
     return {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
 
 
-def _read_npz(path: str | Path) -> dict[str, np.ndarray]:
+def read_npz(path: str | Path) -> dict[str, np.ndarray]:
     """The four checked arrays of an `.npz` file in Keras's layout."""
     with open(path, "rb"):  # a missing or unreadable file is an OSError that says so
         pass
@@ -162,10 +166,10 @@ def _read_npz(path: str | Path) -> dict[str, np.ndarray]:
     except Exception as error:  # a damaged zip or header can fail in a dozen ways
         reason = error.args[0] if error.args else type(error).__name__
         raise ValueError(f"{path}: not an .npz file in Keras's layout: {reason}") from error
-    return _check(arrays, dict.fromkeys(ARRAYS, path))
+    return check_digits(arrays, dict.fromkeys(ARRAYS, path))
 
 
-def _read_idx_folder(folder: str | Path) -> dict[str, np.ndarray]:
+def read_idx_folder(folder: str | Path) -> dict[str, np.ndarray]:
     """The four checked arrays of a folder with the original IDX files, gzipped or not."""
     files, arrays = {}, {}
     for name, spellings in IDX_FILES.items():
@@ -174,11 +178,11 @@ def _read_idx_folder(folder: str | Path) -> dict[str, np.ndarray]:
         if not found:
             raise ValueError(f"{folder}: has no {spellings[0]}, gzipped or not")
         files[name] = found[0]
-        arrays[name] = _read_idx(found[0], ndim=3 if name.startswith("x") else 1)
-    return _check(arrays, files)
+        arrays[name] = read_idx(found[0], ndim=3 if name.startswith("x") else 1)
+    return check_digits(arrays, files)
 
 
-def _read_idx(path: Path, ndim: int) -> np.ndarray:
+def read_idx(path: Path, ndim: int) -> np.ndarray:
     """One IDX file of bytes: a magic number, `ndim` big-endian sizes, the data."""
     raw = path.read_bytes()
     if raw.startswith(b"\x1f\x8b"):  # by content: some downloads drop or keep a wrong .gz
@@ -199,7 +203,7 @@ def _read_idx(path: Path, ndim: int) -> np.ndarray:
     return np.frombuffer(raw, np.uint8, offset=header).reshape(shape)
 
 
-def _check(arrays: dict[str, np.ndarray], files: dict) -> dict[str, np.ndarray]:
+def check_digits(arrays: dict[str, np.ndarray], files: dict) -> dict[str, np.ndarray]:
     """`arrays`, if they are labelled 28 x 28 digits; else ValueError naming the file."""
     for name, array in arrays.items():
         where = f"{files[name]}: {name}"
@@ -227,13 +231,20 @@ def _check(arrays: dict[str, np.ndarray], files: dict) -> dict[str, np.ndarray]:
 def find_images(paths: Sequence[str]) -> list[str]:
     """The files in `paths`, with folders searched for image files, in natural order.
 
-    A folder without any stays in the list, for `read_image` to say so.
+    Hidden files and folders are passed over. A folder without any image files stays in the
+    list, for `read_image` to say so.
     """
     Image.init()
     endings = {end for end, kind in Image.registered_extensions().items() if kind in Image.OPEN}
     found = []
     for path in paths:
-        files = [str(f) for f in Path(path).rglob("[!.]*") if f.suffix.lower() in endings]
+        files = [
+            str(file)
+            for file in Path(path).rglob("*")
+            if file.suffix.lower() in endings
+            and file.is_file()
+            and not any(part.startswith(".") for part in file.relative_to(path).parts)
+        ]
         found += sorted(files, key=natural_order) or [path]
     return found
 
@@ -307,17 +318,17 @@ def to_mnist(grey: np.ndarray) -> np.ndarray:
         longest = max(size)
         if longest * scale < SMALLEST:
             raise ValueError("no digit found")
+        # Next, only the digit and as much paper around it as shows what light it is in.
         start = np.maximum(0, (corner - 0.6 * longest) * scale).astype(int)
         stop = ((corner + size + 0.6 * longest) * scale).astype(int) + 1
         closer = light[start[0] : stop[0], start[1] : stop[1]]
-        if max(closer.shape) > 0.7 * max(light.shape):
+        if max(closer.shape) > 0.7 * max(light.shape):  # not worth another look
             closer = light
-        cells = min(GRID, max(closer.shape) // 2)
-        wanted = int(WIDER * longest * scale / max(closer.shape) * cells)
+        wanted = int(WIDER * longest * scale / max(closer.shape) * paper_cells(closer.shape))
         if closer is light and wanted <= window:
             break
-        light, window = closer, max(window, wanted | 1)
-    return place(thicken(ink, mask))
+        light, window = closer, max(window, wanted | 1)  # odd, to have a middle
+    return place(thicken(isolate(ink, mask)))
 
 
 def shrink(grey: np.ndarray, side: int) -> np.ndarray:
@@ -336,13 +347,18 @@ def without_paper(grey: np.ndarray, window: int) -> np.ndarray:
     follows a gradient or a shadow's edge, but no stroke, as long as the ink covers less
     than half the window.
     """
-    cells = shrink(grey, min(GRID, max(12, max(grey.shape) // 2)))
+    cells = shrink(grey, paper_cells(grey.shape))
     framed = np.pad(cells, window // 2, mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view(framed, (window, window))
     step = window // 8  # some eighty samples of a window are enough
     paper = quantile(windows[:, :, ::step, ::step].reshape(*cells.shape, -1), 0.5)
     size = grey.shape[::-1]
     return grey - np.asarray(Image.fromarray(paper).resize(size, Image.Resampling.BILINEAR))
+
+
+def paper_cells(shape: tuple[int, ...]) -> int:
+    """How many cells the longer side of an image of `shape` has for judging its paper."""
+    return min(GRID, max(12, max(shape) // 2))  # 12: a smaller grid would blur 8 x 8 pixels
 
 
 def quantile(values: np.ndarray, share: float) -> np.ndarray:
@@ -381,7 +397,7 @@ def find_digit(ink: np.ndarray) -> np.ndarray:
     """
     # Below the paper there is only noise; of a normal one, 16 % lies beyond one deviation.
     noise = max(0.0, -quantile(ink.ravel(), 0.16))
-    for _ in range(4):
+    while True:
         strong = max(otsu_threshold(np.maximum(ink, 0)), 3 * noise, FAINT)
         # A piece needs strong ink somewhere, and then reaches as far as weaker ink does.
         labels, count = scipy.ndimage.label(ink > 0.6 * strong, CONNECTED)
@@ -394,11 +410,12 @@ def find_digit(ink: np.ndarray) -> np.ndarray:
         cut_off = (start == 0).any(axis=1) | (stop == ink.shape).any(axis=1)
         middle = (start + stop) / 2 / ink.shape
         depth = np.minimum(middle, 1 - middle).min(axis=1)  # from the nearest side
-        fringe = cut_off & (depth < 0.15)
+        fringe = cut_off & (depth < FRINGE)
         if not fringe.any():
             break
         # A page's edge or a neighbour goes, and the threshold is found anew without it.
         ink = np.where(np.r_[False, fringe][labels], 0, ink)
+    # The digit is likely what has most ink, is in the middle, and is not cut off.
     main = np.argmax(mass * depth * np.where(cut_off, 0.15, 1))
     if np.sum(mass > 0.25 * mass[main]) > MOST_PIECES or mass[main] < LEAST_SHARE * mass.sum():
         raise ValueError("no digit found")
@@ -409,19 +426,26 @@ def find_digit(ink: np.ndarray) -> np.ndarray:
     return np.r_[False, own][labels]
 
 
-def thicken(ink: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Only the ink of `mask`, in [0, 1]; a pen too thin to survive the shrinking widened.
+def isolate(ink: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The ink of `mask` with its soft edges, in full strength: (height, width) in [0, 1]."""
+    ink = np.clip(ink / quantile(ink[mask], 0.8), 0, 1)
+    return np.where(scipy.ndimage.binary_dilation(mask, CONNECTED), ink, 0)
+
+
+def stroke_width(mask: np.ndarray) -> float:
+    """The width in pixels of the strokes in a mask (height, width)."""
+    # In a bar of width w the mean distance to the outside is (w + 1)^2 / 4w; solved for w:
+    distance = scipy.ndimage.distance_transform_edt(np.pad(mask, 1))
+    half = 2 * distance.sum() / mask.sum() - 1
+    return half + np.sqrt(max(half**2 - 1, 0))
+
+
+def thicken(ink: np.ndarray) -> np.ndarray:
+    """`ink` (height, width) in [0, 1]; a pen too thin to survive the shrinking is widened.
 
     Raises ValueError if there is no pen, but a blob.
     """
-    ink = np.clip(ink / quantile(ink[mask], 0.8), 0, 1)
-    ink = np.where(scipy.ndimage.binary_dilation(mask, CONNECTED), ink, 0)  # soft edges stay
-    size = max(bounding_box(ink > 0.15)[1])
-    core = ink > 0.5
-    # In a bar of width w the mean distance to its outside is (w + 1)^2 / 4w; solved for w:
-    distance = scipy.ndimage.distance_transform_edt(np.pad(core, 1))
-    mean = 2 * distance.sum() / core.sum() - 1
-    width = mean + np.sqrt(max(mean**2 - 1, 0))
+    size, width = max(bounding_box(ink > EDGE)[1]), stroke_width(ink > 0.5)
     if width > BOLDEST * size:
         raise ValueError("no digit found")
     grow = (PEN * size / 20 - width) / 2
@@ -438,7 +462,7 @@ def place(ink: np.ndarray) -> np.ndarray:
     Their centre of mass lies at row and column 14, counted from 0: half a pixel below and
     to the right of the middle.
     """
-    pixel = max(bounding_box(ink > 0.15)[1]) / 20
+    pixel = max(bounding_box(ink > EDGE)[1]) / 20
     margin = int(15 * pixel) + 1
     y, x = (center + margin + 0.5 for center in scipy.ndimage.center_of_mass(ink))
     before, after = 14.5 * pixel, 13.5 * pixel

@@ -78,8 +78,8 @@ class RandomWarp(keras.layers.Layer):
         y, x = np.indices((28, 28)) - 13.5
         grid = np.eye(BEND_GRID**2).reshape(-1, BEND_GRID, BEND_GRID, 1)
         bumps = keras.ops.image.resize(grid, (28, 28), "bicubic")
-        pictures = [y, x, np.ones((28, 28)), *keras.ops.convert_to_numpy(bumps)[..., 0]]
-        self.pictures = np.reshape(pictures, (-1, 784)).astype(np.float32)
+        basis = [y, x, np.ones((28, 28)), *keras.ops.convert_to_numpy(bumps)[..., 0]]
+        self.basis = np.reshape(basis, (-1, 784)).astype(np.float32)
 
     def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         """`images`, each warped anew in training, else as they are."""
@@ -99,14 +99,14 @@ class RandomWarp(keras.layers.Layer):
         cos, sin = tf.cos(angle), tf.sin(angle)
         terms_y = [(1 + zoom_y) * cos, (1 + zoom_y) * (shear * cos - sin), 13.5 + shift_y]
         terms_x = [(1 + zoom_x) * sin, (1 + zoom_x) * (shear * sin + cos), 13.5 + shift_x]
-        return read_bilinear(
+        return sample_bilinear(
             images,
-            y=tf.concat([tf.stack(terms_y, axis=1), bend_y], axis=1) @ self.pictures,
-            x=tf.concat([tf.stack(terms_x, axis=1), bend_x], axis=1) @ self.pictures,
+            y=tf.concat([tf.stack(terms_y, axis=1), bend_y], axis=1) @ self.basis,
+            x=tf.concat([tf.stack(terms_x, axis=1), bend_x], axis=1) @ self.basis,
         )
 
 
-def read_bilinear(images: tf.Tensor, y: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+def sample_bilinear(images: tf.Tensor, y: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
     """Images (n, 28, 28) read between their pixels, each at its own points (n, 784).
 
     Everything outside an image is 0.
@@ -186,10 +186,10 @@ def load_network(path: str) -> keras.Model:
         pass
     try:
         network = keras.models.load_model(path, compile=False)
+        shapes = network.input_shape, network.output_shape
     except Exception as error:  # whatever a damaged or foreign file makes Keras raise
         reason = str(error).strip().split("\n")[0][:200]
         raise ValueError(f"{path} is not a usable Keras model: {reason}") from error
-    shapes = network.input_shape, network.output_shape
     if shapes != ((None, 28, 28), (None, 10)):
         raise ValueError(
             f"{path} maps {shapes[0]} to {shapes[1]}, expected (None, 28, 28) to (None, 10)"

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -50,7 +51,7 @@ def plot_training_curves(
             (training_name, BLUE, history[key]),
             (validation_name, VERMILLION, history[f"val_{key}"]),
         ]:
-            final = f"{values[-1]:.4f}" if key == "loss" else f"{values[-1]:.2%}"
+            final = f"{values[-1]:.4f}" if key == "loss" else percent(values[-1], 2)
             # Markers, for a run of one epoch has no line.
             marker = "o" if len(epochs) <= 20 else None
             axes.plot(epochs, values, marker=marker, color=color, label=f"{name}: {final}")
@@ -58,15 +59,15 @@ def plot_training_curves(
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.legend(title="after the last epoch")
         axes.grid(alpha=0.3)
-    axes_accuracy.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+    axes_accuracy.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
     save(figure, path)
 
 
 def plot_confusion_matrix(path: str | Path, matrix: np.ndarray, title: str) -> None:
     """Draw `matrix`, counts (10, 10) by true digit (row) and predicted digit (column).
 
-    The colour scale is that of the mistakes: with the diagonal on it, 50 times as large,
-    every mistake would look like none. Correct predictions are grey.
+    The colour scale is that of the mistakes: with the diagonal on it, a hundred times as
+    large, every mistake would look like none. Correct predictions are grey.
     """
     import seaborn  # here: it imports pandas, which `predict.py` need not wait for
 
@@ -98,7 +99,7 @@ def plot_confusion_matrix(path: str | Path, matrix: np.ndarray, title: str) -> N
     axes.set(xlabel="Predicted digit", ylabel="True digit")
     axes.tick_params(length=0, labelrotation=0)
     axes.set_title(
-        f"{title}\n{np.trace(matrix) / matrix.sum():.2%} correct, "
+        f"{title}\n{percent(np.trace(matrix) / matrix.sum(), 2)} correct, "
         f"{mistakes.sum():,} mistakes in {matrix.sum():,} digits"
     )
     save(figure, path)
@@ -159,7 +160,7 @@ def plot_readings(
     columns = min(len(given), READING_COLUMNS)
     rows = -(-len(given) // columns)
     figure = Figure(figsize=(max(6, 1.5 * columns), 3.35 * rows + 0.5), dpi=DPI)
-    figure.set_layout_engine("constrained")
+    figure.set_layout_engine("constrained", w_pad=0.08)
     figure.suptitle(title, parse_math=False)
     bands = figure.subfigures(rows, hspace=0.04, squeeze=False)[:, 0]
     grid = [band.subplots(2, columns, squeeze=False) for band in bands]
@@ -173,7 +174,7 @@ def plot_readings(
         for axes, image in [(above, given[index]), (below, seen[index])]:
             axes.imshow(image, cmap="gray", vmin=0, vmax=1)
             axes.set(xticks=[], yticks=[])
-        above.set_title(f"{y_pred[index]}   {percent(confidence[index])}", fontsize=14)
+        below.set_title(f"{y_pred[index]}   {percent(confidence[index])}", fontsize=14)
         below.set_xlabel(shorten(names[index]), fontsize=8, parse_math=False)
     save(figure, path)
 
@@ -184,6 +185,13 @@ def shorten(name: str) -> str:
     return name if len(name) <= 18 else f"{name[:8]}...{name[-7:]}"
 
 
+def check_format(path: str | Path) -> None:
+    """Raise ValueError if no picture can be written to a file with the ending of `path`."""
+    formats = FigureCanvasBase.get_supported_filetypes()
+    if Path(path).suffix.lower().removeprefix(".") not in formats:
+        raise ValueError(f"{path}: pictures are written as {', '.join(sorted(formats))}")
+
+
 def save(figure: Figure, path: str | Path) -> None:
     """Write `figure` to a file, its format after the path's ending."""
     with warnings.catch_warnings():
@@ -192,9 +200,9 @@ def save(figure: Figure, path: str | Path) -> None:
         figure.savefig(path)
 
 
-def percent(share: float) -> str:
+def percent(share: float, decimals: int = 1) -> str:
     """A share in [0, 1] as text, such as `99.2 %`."""
-    return f"{100 * share:.1f} %"
+    return f"{100 * share:.{decimals}f} %"
 
 
 def show(path: str | Path) -> None:
@@ -212,5 +220,7 @@ def show(path: str | Path) -> None:
         raise OSError(f"no window can be opened for {path}: {error}") from error
     if figure.canvas.required_interactive_framework is None:
         raise OSError(f"no window can be opened for {path}: there is no display")
-    figure.figimage(picture)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.imshow(picture)
+    axes.set_axis_off()
     pyplot.show()

@@ -29,7 +29,6 @@ UNSURE = 0.6  # confidence below which the second guess is worth saying
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the script with the arguments `argv`; return its exit status."""
     args = parse_arguments(argv)
-    sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be valid text
     return exit_status("predict.py", lambda: predict(args))
 
 
@@ -55,7 +54,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     option(
         "--data",
         metavar="PATH",
-        help="where the test digits come from: as for train.py, which see",
+        help="where the test digits come from (default: as in train.py)",
     )
     option(
         "--count",
@@ -102,12 +101,13 @@ def predict(args: argparse.Namespace) -> None:
     data or an image is not what it should be.
     """
     from model import load_network
-    from plots import show
+    from plots import check_format, show
 
+    check_format(args.output)
     network = load_network(args.model)
     note_other_metrics(Path(args.model))
     with ExitStack() as stack:
-        # Before any image is read, so that what cannot be written is known at once.
+        # Before any image is read, so that what cannot be written to is known at once.
         picture = stack.enter_context(staged_file(args.output))
         table = stack.enter_context(staged_file(args.csv)) if args.csv else None
         if args.images:
@@ -176,11 +176,12 @@ def predict_images(network: "keras.Model", images: Sequence[str], picture: Path)
     erase = "\r\x1b[K" if progress else ""  # the bar, which then moves on below the line
     rows, drawn = [], []
     for done, reading in enumerate(read_images(network, paths), start=1):
+        print(erase, end="", flush=True)
         if reading.problem:
-            print(f"{erase}predict.py: {reading.path}: {reading.problem}", file=sys.stderr)
+            print(f"predict.py: {reading.path}: {reading.problem}", file=sys.stderr)
             rows.append((reading.path, "", ""))
         else:
-            print(erase + describe(reading))
+            print(describe(reading))
             rows.append((reading.path, reading.digit, f"{reading.confidence:.4f}"))
             drawn.append(reading)
         if len(drawn) > 2 * MOST_READINGS:  # so that memory does not grow with the images
@@ -190,10 +191,10 @@ def predict_images(network: "keras.Model", images: Sequence[str], picture: Path)
 
     if not drawn:
         raise ValueError("no image could be read")
-    title = f"{len(drawn)} images"
+    title = "As given and, below, as the network saw it"
     read = sum(digit != "" for _, digit, _ in rows)
     if read > MOST_READINGS:
-        title = f"The {MOST_READINGS} least certain of {read:,} images"
+        title += f": the {MOST_READINGS} least certain of {read:,} images"
         drawn = least_certain(drawn, MOST_READINGS)
     plot_readings(
         picture,
@@ -202,7 +203,7 @@ def predict_images(network: "keras.Model", images: Sequence[str], picture: Path)
         [reading.digit for reading in drawn],
         [reading.confidence for reading in drawn],
         [Path(reading.path).name for reading in drawn],
-        f"{title}: as given and, below, as the network saw them",
+        title,
     )
     return rows
 
@@ -239,7 +240,7 @@ def prepare(path: str) -> Reading:
     try:
         grey = data.read_image(path)
         return Reading(path, given=data.shrink(grey, data.WORK), seen=data.to_mnist(grey))
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         return Reading(path, problem=str(error))
 
 
@@ -257,7 +258,7 @@ def predict_test_digits(
     y_pred, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     if args.mistakes:
         index = most_confident_mistakes(y_true, y_pred, confidence)[: args.count]
-        title = f"Most confident mistakes in {len(x_test):,} test digits"
+        title = f"Most confident mistakes in the {len(x_test):,} test digits"
         if len(index) == 0:
             raise ValueError(f"no mistakes to show: all {len(x_test):,} are read correctly")
     else:
@@ -272,7 +273,7 @@ def predict_test_digits(
         y_pred[index],
         confidence[index],
         y_true[index],
-        f"{title} ({Path(digits.source).name})",
+        f"{title} of {digits.name}",
     )
     return [(f"test digit {i}", y_pred[i], f"{confidence[i]:.4f}") for i in index]
 

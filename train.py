@@ -68,7 +68,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--epochs",
         type=int,
         default=10,
-        help="times over the training digits (default: %(default)s)",
+        help="times over the training set (default: %(default)s)",
     )
     option("--batch-size", type=int, default=128, help="digits a step (default: %(default)s)")
     option(
@@ -147,6 +147,7 @@ def train(args: argparse.Namespace) -> None:
         "dataset": digits.source,
         "bundled_digits": digits.bundled,
         "train_digits": len(digits.x_train) - holdout,
+        "repeats": digits.repeats,
         "test_digits": len(digits.x_test),
         "parameters": network.count_params(),
         "versions": versions(),
@@ -180,29 +181,35 @@ def train(args: argparse.Namespace) -> None:
         matrix = confusion_matrix(digits.y_test, probabilities.argmax(axis=1))
         facts["test_accuracy"] = np.trace(matrix) / matrix.sum()
         facts["test_errors"] = int(matrix.sum() - np.trace(matrix))
-        facts["recall_per_digit"] = (
-            np.diag(matrix) / np.maximum(1, matrix.sum(axis=1))
-        ).tolist()
+        facts["recall_per_digit"] = [
+            float(row[digit] / row.sum()) if row.any() else None
+            for digit, row in enumerate(matrix)
+        ]
 
         network.save(folder / "model.keras")
         model_bytes = (folder / "model.keras").read_bytes()
         facts["model_sha256"] = hashlib.sha256(model_bytes).hexdigest()
         (folder / "metrics.json").write_text(json.dumps(facts, indent=2) + "\n")
-        name = Path(digits.source).name
         plot_training_curves(
-            folder / "training_curves.png", history.history, validation_name, name, args.augment
+            folder / "training_curves.png",
+            history.history,
+            validation_name,
+            digits.name,
+            args.augment,
         )
-        plot_confusion_matrix(folder / "confusion_matrix.png", matrix, f"Test digits, {name}")
+        title = f"Test digits of {digits.name}"
+        plot_confusion_matrix(folder / "confusion_matrix.png", matrix, title)
     print(f"Saved model.keras, metrics.json, history.csv and two plots in {args.output}")
     print(f"Test Accuracy: {facts['test_accuracy']:.4f}")
 
 
 def print_plan(facts: Mapping[str, Any]) -> None:
     """Say what is about to be trained, how and on what."""
-    held_out = f"{facts['holdout']:,} held out, " if facts["holdout"] else ""
+    repeated = f" ({facts['repeats']} times an epoch)" if facts["repeats"] > 1 else ""
+    held_out = f", {facts['holdout']:,} held out" if facts["holdout"] else ""
     print(
-        f"Data: {facts['dataset']}: {facts['train_digits']:,} training digits, {held_out}"
-        f"{facts['test_digits']:,} test digits\n"
+        f"Data: {facts['dataset']}: {facts['train_digits']:,} training digits{repeated}"
+        f"{held_out}, {facts['test_digits']:,} test digits\n"
         f"Network: 784-128-64-10, {facts['parameters']:,} parameters\n"
         f"Training: {facts['epochs']} epochs in batches of {facts['batch_size']}, "
         f"learning rate up to {facts['learning_rate']}, "
@@ -217,14 +224,18 @@ def report_epoch(
 
     Raises ValueError if the loss has run away.
     """
+    from plots import percent
+
     if not logs["loss"] < RUNAWAY_LOSS:  # in these words, since nan compares as False
         raise ValueError(
             f"the training loss ran away to {logs['loss']:.4g} in epoch {epoch}, so nothing "
             "was saved; try a smaller --learning-rate"
         )
     if not sys.stdout.isatty():
-        training = f"loss {logs['loss']:.4f}, accuracy {logs['accuracy']:.2%}"
-        validation = f"loss {logs['val_loss']:.4f}, accuracy {logs['val_accuracy']:.2%}"
+        training, validation = (
+            f"loss {logs[of + 'loss']:.4f}, accuracy {percent(logs[of + 'accuracy'], 2)}"
+            for of in ("", "val_")
+        )
         print(
             f"Epoch {epoch:{len(str(epochs))}}/{epochs}: training {training}; "
             f"{validation_name} {validation}",
@@ -269,10 +280,11 @@ def staged(output: str | Path) -> Iterator[Path]:
 
 def exit_status(name: str, script: Callable[[], None]) -> int:
     """Run `script` and return its exit status; what goes wrong is one line on stderr."""
+    sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be valid text
     try:
         script()
     except KeyboardInterrupt:
-        print(f"{name}: interrupted; earlier outputs are as they were", file=sys.stderr)
+        print(f"{name}: interrupted; unfinished outputs are discarded", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

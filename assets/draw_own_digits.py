@@ -1,7 +1,7 @@
 """Draw eight images as people might make them, for the README's picture of their being read.
 
-python assets/draw_own_digits.py own_digits
-python predict.py own_digits --output assets/own_digits.png
+python assets/draw_own_digits.py outputs/own_digits
+python predict.py outputs/own_digits --output assets/own_digits.png
 """
 
 import sys
@@ -31,7 +31,7 @@ DRAWINGS = {
 def main(folder: str) -> None:
     """Draw every one of DRAWINGS into a PNG file in `folder`."""
     digits = data.load_mnist(str(data.BUNDLED)).x_test
-    Path(folder).mkdir(exist_ok=True)
+    Path(folder).mkdir(parents=True, exist_ok=True)
     for name, (number, level) in DRAWINGS.items():
         rng = np.random.default_rng(number)
         render.render(digits[number], level, rng, digits).save(Path(folder, f"{name}.png"))

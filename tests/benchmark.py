@@ -3,7 +3,7 @@
     python tests/benchmark.py training --data ../shared/mnist.npz
     python tests/benchmark.py reading --data ../shared/mnist.npz outputs/model.keras ...
 
-"training" measures train.py against the design's own loop. Every run is a process of its
+"training" measures train.py against a plain Keras loop. Every run is a process of its
 own, and the runs take turns, so that whatever else the machine does falls on all of them
 alike. "reading" measures how well the given networks read rendered images, and how fast.
 Run by hand: it takes some minutes, and a time is nothing to assert in a test.
@@ -27,13 +27,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-LOOP = "the design's loop"
+LOOP = "plain Keras loop"
 # What is run, and with how many seeds.
 RUNS = {LOOP: 3, "train.py": 5, "train.py --no-augment": 5, "train.py --epochs 40": 3}
 
 
-def design_loop(path: str, seed: int) -> dict:
-    """Train as the design's listing does; returns accuracy, seconds and peak memory."""
+def plain_loop(path: str, seed: int) -> dict:
+    """Train as most tutorials do; returns accuracy, seconds and peak memory."""
     from data import load_mnist, normalize
     from model import build_network, keras
 
@@ -158,7 +158,7 @@ def in_fresh_process(function: Callable, *arguments: Any) -> Any:
 def run(name: str, path: str, seed: int) -> dict:
     """Run what RUNS calls `name`."""
     if name == LOOP:
-        return in_fresh_process(design_loop, path, seed)
+        return in_fresh_process(plain_loop, path, seed)
     return in_fresh_process(our_run, name.split()[1:], path, seed)
 
 

@@ -19,13 +19,12 @@ def run(script, *arguments, cwd):
         "KERAS_HOME": str(cwd),
         "https_proxy": "http://127.0.0.1:9",  # nothing listens there: refused at once
         "MPLBACKEND": "TkAgg",  # without the display it needs, which must not matter
-        "PATH": os.environ["PATH"],
         "HOME": str(cwd),
     }
     return subprocess.run(
         [sys.executable, ROOT / script, *map(str, arguments)],
         cwd=cwd,
-        env=offline,
+        env=os.environ | offline,
         capture_output=True,
         text=True,
     )

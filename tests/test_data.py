@@ -107,14 +107,16 @@ def test_bundled_digits_are_training_images_of_mnist(mnist_npz):
 
 
 def test_hold_out(digits):
-    (x, y), (x_held, y_held) = data.hold_out(data.Digits(**digits, source="test"), 10)
+    (x, y), (x_held, y_held) = data.hold_out(data.Digits(**digits, source="a", name="b"), 10)
     np.testing.assert_array_equal(np.concatenate([x, x_held]), digits["x_train"])
     np.testing.assert_array_equal(np.concatenate([y, y_held]), digits["y_train"])
     assert len(x_held) == 10
 
 
 def test_repeated_digits_are_never_also_held_out(digits):
-    (x, y), (x_held, _) = data.hold_out(data.Digits(**digits, source="test", repeats=3), 10)
+    (x, y), (x_held, _) = data.hold_out(
+        data.Digits(**digits, source="a", name="b", repeats=3), 10
+    )
     assert x.shape == (90, 28, 28)
     np.testing.assert_array_equal(y[30:60], digits["y_train"][:30])
     assert not {image.tobytes() for image in x} & {image.tobytes() for image in x_held}
@@ -123,4 +125,4 @@ def test_repeated_digits_are_never_also_held_out(digits):
 @pytest.mark.parametrize("count", [-1, 40])
 def test_hold_out_leaves_something_to_train_on(digits, count):
     with pytest.raises(ValueError, match="40 training digits"):
-        data.hold_out(data.Digits(**digits, source="test"), count)
+        data.hold_out(data.Digits(**digits, source="a", name="b"), count)

@@ -252,7 +252,14 @@ def test_a_decompression_bomb_is_not_unpacked(tmp_path):
 
 
 def test_folders_are_searched_in_natural_order(tmp_path):
-    for name in ("b10.png", "b9.JPG", "a/x2.png", ".hidden.png", "notes.txt"):
+    for name in (
+        "b10.png",
+        "b9.JPG",
+        "a/x2.png",
+        ".hidden.png",
+        ".venv/logo.png",
+        "notes.txt",
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "empty").mkdir()
@@ -303,8 +310,8 @@ def test_an_alpha_channel_does_not_change_the_answer(network, digits, tmp_path):
     np.testing.assert_array_equal(after[confidence > 0.99], before[confidence > 0.99])
 
 
-# At least so many of 100 rendered digits are read rightly by the network of the default run,
-# and by that of two epochs on the bundled digits alone. Measured: see the README.
+# At least so many per cent of rendered digits are read rightly by the network of the default
+# run, and by that of two epochs on the bundled digits alone. The README has what is measured.
 FLOORS = {"clean": (95, 88), "photo": (95, 88), "hard": (91, 80), "tiny": (91, 80)}
 
 
@@ -323,14 +330,14 @@ def rendered(images, level, count):
 
 @pytest.mark.parametrize("level", render.LEVELS)
 def test_rendered_images_are_read(network, digits, level):
-    assert accuracy(network, digits.x_test, digits.y_test, level, 100) >= FLOORS[level][1]
+    assert accuracy(network, digits.x_test, digits.y_test, level, 50) >= FLOORS[level][1]
 
 
 @pytest.mark.parametrize("level", render.LEVELS)
 def test_rendered_mnist_is_read_by_the_default_run(mnist_npz, mnist_run, level):
     mnist = data.load_mnist(mnist_npz)
     network = model.load_network(mnist_run[0] / "outputs" / "model.keras")
-    assert accuracy(network, mnist.x_test, mnist.y_test, level, 250) >= FLOORS[level][0]
+    assert accuracy(network, mnist.x_test, mnist.y_test, level, 200) >= FLOORS[level][0]
 
 
 def test_mnist_saved_as_png_is_read_as_well_as_directly(mnist_npz, mnist_run, tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from scipy import ndimage
 
 import model
+from conftest import ROOT
 from model import keras
 
 
@@ -21,7 +22,7 @@ def images():
     return np.random.default_rng(0).random((5, 28, 28), np.float32)
 
 
-def test_network_is_the_designs(network):
+def test_network_is_784_128_64_10(network):
     layers = [(type(layer).__name__, layer.output.shape[1:]) for layer in network.layers]
     assert layers == [
         ("Flatten", (784,)),
@@ -70,7 +71,8 @@ def test_importing_is_silent_and_takes_tensorflow(tmp_path):
     code = "from model import keras; print(keras.backend.backend())"
     result = subprocess.run(
         [sys.executable, "-c", code],
-        env={"KERAS_HOME": str(tmp_path), "PYTHONPATH": "."},
+        cwd=ROOT,
+        env={"KERAS_HOME": str(tmp_path)},
         capture_output=True,
         text=True,
     )

@@ -51,7 +51,7 @@ def test_training_curves(figures, tmp_path):
     ]
     assert labels == [
         ["training: 0.1234", "held-out: 0.2345"],
-        ["training: 97.50%", "held-out: 95.67%"],
+        ["training: 97.50 %", "held-out: 95.67 %"],
     ]
 
 
@@ -84,7 +84,7 @@ def test_confusion_matrix(figures, tmp_path):
     assert all(
         at[row, column] == MATRIX[row, column] for row in range(10) for column in range(10)
     )
-    assert axes.get_title() == "Test digits\n97.22% correct, 27 mistakes in 972 digits"
+    assert axes.get_title() == "Test digits\n97.22 % correct, 27 mistakes in 972 digits"
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("Predicted digit", "True digit")
 
 
@@ -100,7 +100,7 @@ def test_confusion_matrix_colours_are_on_the_scale_of_the_mistakes(figures, tmp_
 
 def test_confusion_matrix_without_a_mistake(figures, tmp_path):
     plots.plot_confusion_matrix(tmp_path / "x.png", np.diag([5] * 10), "")
-    assert "100.00% correct, 0 mistakes" in figures[0].axes[0].get_title()
+    assert "100.00 % correct, 0 mistakes" in figures[0].axes[0].get_title()
 
 
 def draw_predictions(path, count):

@@ -14,7 +14,7 @@ import train
 from conftest import write_idx_folder
 from model import keras
 
-TINY = ["--epochs", "1", "--batch-size", "8"]
+TINY = ["--epochs", "1", "--batch-size", "8", "--no-augment"]
 
 
 def npz(**change):
