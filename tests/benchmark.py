@@ -165,7 +165,7 @@ def run(name: str, path: str, seed: int) -> dict:
 def table(results: dict[str, list[dict]]) -> str:
     """The results in Markdown; ratios are medians over the turns both took part in."""
     lines = [
-        "| run | test accuracy | seeds | fit time | of loop | peak memory of loop |",
+        "| run | test accuracy | seeds | fit time | / loop | peak memory / loop |",
         "|---|---|---|---|---|---|",
     ]
     for name, runs in results.items():

@@ -151,6 +151,7 @@ def without_digit(size):
         "noise": 0.5 + 0.1 * noise,
         "noise on a gradient": 0.3 + 0.5 * columns + 0.01 * noise,
         "any pixel": rng.random((size, size)),
+        "blob": 0.8 - 0.6 * ((rows - 0.5) ** 2 + (columns - 0.4) ** 2 < 0.06),
         "round light": 1 - 0.5 * ((rows - 0.5) ** 2 + (columns - 0.5) ** 2),
     }
 

@@ -186,6 +186,18 @@ def test_training_an_epoch_is_training_on_its_batches():
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
+def test_trainers_of_other_seeds_warp_otherwise(images):
+    pixels, network = (images * 255).astype(np.uint8), model.build_network()
+    warped = [
+        model.EpochTrainer(network, batch_size=5, augment=True, seed=seed)(
+            pixels, training=True
+        )
+        for seed in (0, 0, 1)
+    ]
+    np.testing.assert_array_equal(warped[0], warped[1])
+    assert np.abs(warped[0] - warped[2]).max() > 1e-3
+
+
 def test_trainer_warps_in_training_only(images):
     pixels = (images * 255).astype(np.uint8)
     network = model.build_network()

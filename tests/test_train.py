@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import data
+import model
 import train
 from conftest import ROOT, run
-from model import keras
 
 SAVED = {
     "confusion_matrix.png",
@@ -36,6 +36,7 @@ def test_staged_replaces_all(tmp_path):
     (tmp_path / "kept").write_text("old")
     (tmp_path / "replaced").write_text("old")
     with train.staged(tmp_path) as folder:
+        assert folder.parent == tmp_path  # on the same disk, so that replacing is one step
         (folder / "replaced").write_text("new")
         assert (tmp_path / "replaced").read_text() == "old"
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
@@ -72,14 +73,22 @@ def test_exit_status(capsys, error, status, message):
     assert capsys.readouterr().err.strip().startswith(message.split(".*")[0].strip())
 
 
-def test_holdout_draws_the_curves_on_held_out_digits(tmp_path, digits, digits_npz, capsys):
+def test_holdout_draws_the_curves_on_held_out_digits(
+    tmp_path, digits, digits_npz, capsys, monkeypatch
+):
+    runs = []
+    schedule = model.learning_rate_schedule
+    monkeypatch.setattr(
+        model, "learning_rate_schedule", lambda *run: runs.append(run) or schedule(*run)
+    )
     arguments = ["--holdout", "10", "--no-augment", "--output", str(tmp_path)]
     assert train_here(digits_npz, *arguments) == 0
     assert json.loads((tmp_path / "metrics.json").read_text())["augment"] is False
+    assert runs == [(0.005, 2 * (30 // 8))]  # the rate falls to zero with the last step
     printed = capsys.readouterr().out
     assert "30 training digits, 10 held out, 20 test digits" in printed
     assert "held-out loss" in printed
-    network = keras.models.load_model(tmp_path / "model.keras")
+    network = model.keras.models.load_model(tmp_path / "model.keras")
     probabilities = network.predict(digits["x_train"][30:] / np.float32(255), verbose=0)
     true_ones = probabilities[np.arange(10), digits["y_train"][30:]]
     with open(tmp_path / "history.csv") as file:
@@ -169,7 +178,7 @@ def test_metrics_are_those_of_the_saved_model(bundled_run):
     folder, _ = bundled_run
     metrics = json.loads((folder / "outputs" / "metrics.json").read_text())
     bundled = np.load(ROOT / "assets" / "mnist-5k.npz")
-    network = keras.models.load_model(folder / "outputs" / "model.keras")
+    network = model.keras.models.load_model(folder / "outputs" / "model.keras")
     probabilities = network.predict(bundled["x_test"] / np.float32(255), verbose=0)
     y_true, y_pred = bundled["y_test"], probabilities.argmax(axis=1)
     assert metrics["test_errors"] == np.sum(y_true != y_pred)
@@ -181,9 +190,9 @@ def test_metrics_are_those_of_the_saved_model(bundled_run):
 
 
 def test_saved_model_needs_nothing_of_the_project(bundled_run, tmp_path):
-    model = bundled_run[0] / "outputs" / "model.keras"
+    path = bundled_run[0] / "outputs" / "model.keras"
     code = (
-        f"import keras; m = keras.models.load_model({str(model)!r}); "
+        f"import keras; m = keras.models.load_model({str(path)!r}); "
         "print([type(layer).__name__ for layer in m.layers], m.count_params())"
     )
     result = subprocess.run(
