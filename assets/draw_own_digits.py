@@ -23,7 +23,7 @@ DRAWINGS = {
     "show-through": (10, "hard"),
     "squared paper": (34, "hard"),
     "page edge": (58, "hard"),
-    "dim": (50, "hard"),
+    "dim": (1, "hard"),
     "ruled paper": (49, "hard"),
 }
 
