@@ -1,6 +1,18 @@
 """Let the trained network read digits, and draw them with what it says.
 
-OUTPUT
+`python predict.py --data mnist.npz` prints
+
+    test digit    0  7  100.0 %
+    test digit    1  2  100.0 %
+    test digit    2  1   99.9 %
+    test digit    3  0  100.0 %
+    test digit    4  4  100.0 %
+    test digit    5  1  100.0 %
+    test digit    6  4   99.8 %
+    test digit    7  9   98.8 %
+    test digit    8  5   98.4 %
+    test digit    9  9  100.0 %
+    Saved outputs/predictions.png
 """
 
 import argparse

@@ -1,23 +1,23 @@
 """Train the network on MNIST; save it, its curves and its confusion matrix.
 
-`python train.py --data ../shared/mnist.npz` prints
+`python train.py --data mnist.npz` prints
 
-    Data: ../shared/mnist.npz: 60,000 training digits, 10,000 test digits
+    Data: mnist.npz: 60,000 training digits, 10,000 test digits
     Network: 784-128-64-10, 109,386 parameters
-    Training: 10 epochs in batches of 128, learning rate up to 0.003
-    Epoch  1/10: training loss 0.4466, accuracy 86.36%; test loss 0.1398, accuracy 95.68%
-    Epoch  2/10: training loss 0.1134, accuracy 96.58%; test loss 0.1051, accuracy 96.70%
-    Epoch  3/10: training loss 0.0711, accuracy 97.84%; test loss 0.0895, accuracy 97.18%
-    Epoch  4/10: training loss 0.0489, accuracy 98.47%; test loss 0.0806, accuracy 97.58%
-    Epoch  5/10: training loss 0.0343, accuracy 98.96%; test loss 0.0768, accuracy 97.80%
-    Epoch  6/10: training loss 0.0218, accuracy 99.35%; test loss 0.0703, accuracy 98.00%
-    Epoch  7/10: training loss 0.0129, accuracy 99.65%; test loss 0.0667, accuracy 98.19%
-    Epoch  8/10: training loss 0.0082, accuracy 99.82%; test loss 0.0669, accuracy 98.17%
-    Epoch  9/10: training loss 0.0055, accuracy 99.93%; test loss 0.0669, accuracy 98.18%
-    Epoch 10/10: training loss 0.0043, accuracy 99.96%; test loss 0.0664, accuracy 98.18%
-    Fitting took 65.0 s
+    Training: 10 epochs in batches of 128, learning rate up to 0.005, warped digits
+    Epoch  1/10: training loss 0.7439, accuracy 76.11 %; test loss 0.1603, accuracy 94.81 %
+    Epoch  2/10: training loss 0.2767, accuracy 91.45 %; test loss 0.0889, accuracy 97.18 %
+    Epoch  3/10: training loss 0.2165, accuracy 93.40 %; test loss 0.0820, accuracy 97.43 %
+    Epoch  4/10: training loss 0.1883, accuracy 94.15 %; test loss 0.0711, accuracy 97.68 %
+    Epoch  5/10: training loss 0.1608, accuracy 95.00 %; test loss 0.0633, accuracy 97.97 %
+    Epoch  6/10: training loss 0.1436, accuracy 95.48 %; test loss 0.0520, accuracy 98.15 %
+    Epoch  7/10: training loss 0.1264, accuracy 96.07 %; test loss 0.0461, accuracy 98.38 %
+    Epoch  8/10: training loss 0.1125, accuracy 96.46 %; test loss 0.0404, accuracy 98.59 %
+    Epoch  9/10: training loss 0.1032, accuracy 96.76 %; test loss 0.0383, accuracy 98.68 %
+    Epoch 10/10: training loss 0.0996, accuracy 96.81 %; test loss 0.0380, accuracy 98.73 %
+    Fitting took 32.5 s
     Saved model.keras, metrics.json, history.csv and two plots in outputs
-    Test Accuracy: 0.9818
+    Test Accuracy: 0.9873
 """
 
 import argparse
@@ -213,7 +213,7 @@ def print_plan(facts: Mapping[str, Any]) -> None:
         f"Network: 784-128-64-10, {facts['parameters']:,} parameters\n"
         f"Training: {facts['epochs']} epochs in batches of {facts['batch_size']}, "
         f"learning rate up to {facts['learning_rate']}, "
-        f"digits {'warped anew each time' if facts['augment'] else 'as they are'}"
+        f"{'warped' if facts['augment'] else 'unwarped'} digits"
     )
 
 
