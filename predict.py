@@ -92,7 +92,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="also save a table of image, digit and confidence (from 0 to 1)",
     )
     option("--show", action="store_true", help="also open the picture in a window")
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)
     if args.count < 1:
         parser.error(f"--count must be at least 1, not {args.count}")
     if args.images and (args.mistakes or args.data):

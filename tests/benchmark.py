@@ -227,7 +227,7 @@ def main() -> None:
     parser.add_argument("what", choices=["training", "reading"])
     parser.add_argument("models", nargs="*", help="networks to read with, one a seed")
     parser.add_argument("--data", required=True, help="MNIST as an .npz file")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     if args.what == "training":
         measure_training(args.data)
     else:

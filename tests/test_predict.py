@@ -112,8 +112,9 @@ def test_images_that_cannot_be_read_do_not_stop_the_others(model, own, tmp_path,
     (own / "3.png").write_text("not an image")
     Image.new("L", (100, 100), "white").save(own / "4.png")
     (own / "notes.txt").write_text("passed over")
+    # The option stands between the images, as it may.
     status, printed, picture = read_own(
-        model, tmp_path, capsys, own, "nowhere.png", "--csv", table
+        model, tmp_path, capsys, own, "--csv", table, "nowhere.png"
     )
     assert status == 2
     complaints = printed.err.splitlines()
