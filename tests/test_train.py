@@ -111,6 +111,8 @@ def start_training(data_path, output, epochs):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A test run in the background may itself be deaf to SIGINT, which is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
@@ -118,12 +120,12 @@ def test_interrupted_training_keeps_earlier_outputs(tmp_path, digits_npz):
     output = tmp_path / "out"
     output.mkdir()
     (output / "model.keras").write_text("an earlier model")
-    process = start_training(digits_npz, output, epochs=100_000)
+    process = start_training(digits_npz, output, epochs=5000)
     for line in process.stdout:
         if line.startswith("Epoch"):
             break
     process.send_signal(signal.SIGINT)
-    _, complaint = process.communicate()
+    _, complaint = process.communicate(timeout=60)
     assert process.returncode == 130
     assert complaint == "train.py: interrupted; unfinished outputs are discarded\n"
     assert [path.name for path in output.iterdir()] == ["model.keras"]
