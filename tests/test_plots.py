@@ -133,6 +133,31 @@ def test_predictions_of_any_number(figures, tmp_path, count, drawn):
     assert ("first 50 of 51" in figures[0].get_suptitle()) == (count == 51)
 
 
+@pytest.mark.parametrize("count", [1, 8, 11])
+def test_readings(figures, tmp_path, count):
+    given = [np.full((30, 20 + n), 0.5) for n in range(count)]
+    seen = np.random.default_rng(0).random((count, 28, 28))
+    names = [f"a very long name of image {n}.png" for n in range(count - 1)] + ["$1.png"]
+    plots.plot_readings(
+        tmp_path / "x.png", given, seen, [7] * count, [0.5] * count, names, "Images"
+    )
+    pairs = [
+        pair for band in figures[0].subfigs for pair in zip(*halves(band.axes), strict=True)
+    ]
+    assert len(pairs) == count
+    for n, (above, below) in enumerate(pairs):
+        np.testing.assert_array_equal(above.images[0].get_array(), given[n])
+        np.testing.assert_array_equal(below.images[0].get_array(), seen[n])
+        assert above.get_position().y0 > below.get_position().y0
+        assert below.get_title() == "7   50.0 %"
+        assert len(below.get_xlabel()) <= 18
+    assert pairs[-1][1].get_xlabel() == "$1.png"
+
+
+def halves(axes):
+    return axes[: len(axes) // 2], axes[len(axes) // 2 :]
+
+
 def test_show_needs_a_window_system(tmp_path):
     draw_predictions(tmp_path / "x.png", 2)
     pyplot.switch_backend("agg")
