@@ -140,6 +140,12 @@ def test_loose_parts_stay_and_strangers_go(seven):
         assert np.abs(seen(stranger) - plain).mean() < 0.02, stranger.__name__
 
 
+def test_faint_ink_is_found_beside_a_dark_page_edge(seven):
+    faint = np.where(seven < 0.5, 0.65, 0.8).astype(np.float32)
+    faint[:, 140:] = 0
+    assert np.abs(data.to_mnist(faint) - data.to_mnist(seven)).mean() < 0.02
+
+
 def without_digit(size):
     rng = np.random.default_rng(0)
     rows, columns = np.indices((size, size)) / size
