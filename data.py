@@ -305,8 +305,10 @@ def to_mnist(grey: np.ndarray) -> np.ndarray:
     """
     grey, window = np.asarray(grey, np.float32), WINDOW
     rest = without_paper(shrink(grey, WORK), window)
-    # What differs from the paper strongly, not widely, is the ink.
-    light = grey if (rest**3).sum() > 0 else 1 - grey
+    # What differs from the paper strongly, not widely, is the ink; what does so at the frame
+    # may be a page's edge.
+    inner = np.outer(*(np.sin(np.linspace(0, np.pi, side + 2)[1:-1]) for side in rest.shape))
+    light = grey if (inner * rest**3).sum() > 0 else 1 - grey
     for _ in range(3):  # look, and then look closer
         small = shrink(light, WORK)
         scale = max(light.shape) / max(small.shape)
