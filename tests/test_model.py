@@ -72,7 +72,7 @@ def test_importing_is_silent_and_takes_tensorflow(tmp_path):
     result = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,
-        env={"KERAS_HOME": str(tmp_path)},
+        env={"KERAS_HOME": str(tmp_path), "KERAS_BACKEND": "jax"},
         capture_output=True,
         text=True,
     )

@@ -223,7 +223,7 @@ PREDICT = {
     "image black": (drawing((99, 99), 0), "wrong.png: no digit found"),
     "image of one pixel": (drawing((1, 1), 0), "wrong.png: no digit found"),
     "image of a line": (drawing((1000, 1), 0), "wrong.png: no digit found"),
-    "image a bomb": (drawing((12_000, 12_000), 255), "wrong.png: "),
+    "image a bomb": (drawing((12_000, 12_000), 255), "decompression bomb"),
     "folder without images": (empty_folder, "empty: a folder with no image files in it"),
 }
 
