@@ -141,8 +141,8 @@ def test_loose_parts_stay_and_strangers_go(seven):
 
 
 def test_faint_ink_is_found_beside_a_dark_page_edge(seven):
-    faint = np.where(seven < 0.5, 0.65, 0.8).astype(np.float32)
-    faint[:, 140:] = 0
+    faint = np.where(seven < 0.5, 0.72, 0.8).astype(np.float32)
+    faint[:, 130:] = 0
     assert np.abs(data.to_mnist(faint) - data.to_mnist(seven)).mean() < 0.02
 
 
