@@ -344,16 +344,16 @@ def test_rendered_images_are_read(network, digits, level):
 def test_rendered_mnist_is_read_by_the_default_run(mnist_npz, mnist_run, level):
     mnist = data.load_mnist(mnist_npz)
     network = model.load_network(mnist_run[0] / "outputs" / "model.keras")
-    assert accuracy(network, mnist.x_test, mnist.y_test, level, 200) >= FLOORS[level][0]
+    assert accuracy(network, mnist.x_test, mnist.y_test, level, 120) >= FLOORS[level][0]
 
 
 def test_mnist_saved_as_png_is_read_as_well_as_directly(mnist_npz, mnist_run, tmp_path):
     mnist = data.load_mnist(mnist_npz)
     network = model.load_network(mnist_run[0] / "outputs" / "model.keras")
-    files = [str(tmp_path / f"{number}.png") for number in range(2000)]
+    files = [str(tmp_path / f"{number}.png") for number in range(1000)]
     for file, image in zip(files, mnist.x_test, strict=False):
         Image.fromarray(image).save(file)
-    y_true, x_test = mnist.y_test[:2000], data.normalize(mnist.x_test[:2000])
+    y_true, x_test = mnist.y_test[:1000], data.normalize(mnist.x_test[:1000])
     direct = network.predict(x_test, verbose=0).argmax(axis=1)
     read = [reading.digit for reading in read_images(network, files)]
     assert np.mean(read == y_true) >= np.mean(direct == y_true) - 0.005
