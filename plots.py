@@ -3,19 +3,27 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from matplotlib.backend_bases import FigureCanvasBase
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from cli import InputError
 
 # Figures are made without pyplot: no display, no MPLBACKEND, no figure left open.
 
 # Okabe and Ito's palette, told apart with any colour vision.
 BLUE, VERMILLION = "#0072B2", "#D55E00"
 DPI = 120
-READING_COLUMNS = 8
-MOST_READINGS = 32  # four rows of images, each with what the network saw below it
+FORMATS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf", ".svg")
+MOST_PANELS = 32  # of a person's images in one picture
+PANEL_PIXELS = 1000  # of an image's longer side: more are not seen
+STRIP_CELL = (42, 30)  # pixels (height, width) for a digit of 28 x 28 and its label
+STRIP_COLUMNS = 16
+LABEL_POINTS = 30  # for a digit one inch tall: a label must not hide the line above it
 MOST_SHOWN = 50  # digits in a picture: ten rows of five are still seen at one look
 
 
@@ -34,11 +42,11 @@ def plot_training_curves(
     """
     figure = Figure(figsize=(10, 4.4 if augmented else 4), dpi=DPI, layout="constrained")
     figure.suptitle(f"Trained on {dataset}", parse_math=False)
-    training_name = "training, warped" if augmented else "training"
+    training_name = "training, augmented" if augmented else "training"
     if augmented:
         figure.supxlabel(
-            "Training is measured on warped digits, while the network still learns them: "
-            f"harder ones than the {validation_name} digits, which are as written.",
+            "Training digits are augmented (rotated, shifted, distorted), so they are harder "
+            f"to read than the {validation_name} digits.",
             fontsize=10,
         )
     epochs = np.arange(1, len(history["loss"]) + 1)
@@ -82,7 +90,11 @@ def plot_confusion_matrix(path: str | Path, matrix: np.ndarray, title: str) -> N
         cmap="rocket_r",
         vmin=0,
         vmax=max(1, mistakes.max()),
-        cbar_kws={"label": "Mistakes (correct predictions are grey)", "shrink": 0.8},
+        cbar_kws={
+            "label": "Mistakes (correct predictions are grey)",
+            "shrink": 0.8,
+            "ticks": MaxNLocator(integer=True),
+        },
         **style,
     )
     seaborn.heatmap(
@@ -100,7 +112,8 @@ def plot_confusion_matrix(path: str | Path, matrix: np.ndarray, title: str) -> N
     axes.tick_params(length=0, labelrotation=0)
     axes.set_title(
         f"{title}\n{percent(np.trace(matrix) / matrix.sum(), 2)} correct, "
-        f"{mistakes.sum():,} mistakes in {matrix.sum():,} digits"
+        f"{mistakes.sum():,} mistakes in {matrix.sum():,} digits",
+        parse_math=False,
     )
     save(figure, path)
 
@@ -143,53 +156,142 @@ def plot_predictions(
     save(figure, path)
 
 
+class Panel(NamedTuple):
+    """What is drawn of a person's image with n digits in it."""
+
+    name: str
+    image: np.ndarray  # (height, width, 3), uint8
+    boxes: np.ndarray  # (n, 4): left, top, right, bottom of each digit, in pixels of `image`
+    digits: np.ndarray  # (n, 28, 28) in [0, 1], as the network sees them
+    line_lengths: Sequence[int]  # digits in each line; their sum is n
+
+
 def plot_readings(
     path: str | Path,
-    given: Sequence[np.ndarray],
-    seen: Sequence[np.ndarray],
-    y_pred: Sequence[int],
-    confidence: Sequence[float],
-    names: Sequence[str],
+    panels: Sequence[Panel],
+    y_pred: Sequence[np.ndarray],
+    confidence: Sequence[np.ndarray],
+    unsure: float,
     title: str,
 ) -> None:
-    """Draw images as they were given and, below each, as the network saw it.
+    """Draw images with a box and the prediction at every digit, and the digits below.
 
-    `given` are grey images of any size, `seen` (28, 28), both in [0, 1]; `y_pred` are
-    digits, `confidence` is in [0, 1]. More than MOST_READINGS are too many to look at.
+    `y_pred` are (n,) digits and `confidence` (n,) in [0, 1] for each panel. Digits with a
+    confidence below `unsure` are in another colour. More than MOST_PANELS are too many to
+    look at.
     """
-    columns = min(len(given), READING_COLUMNS)
-    rows = -(-len(given) // columns)
-    figure = Figure(figsize=(max(6, 1.5 * columns), 3.35 * rows + 0.5), dpi=DPI)
-    figure.set_layout_engine("constrained", w_pad=0.08)
+    most_digits = max(len(panel.digits) for panel in panels)
+    columns, width = (
+        (8, 1.6) if most_digits == 1 else (4, 3.0) if most_digits <= 6 else (3, 4.2)
+    )
+    columns = min(columns, len(panels))
+    width = max(width, 6 / columns)
+    rows = -(-len(panels) // columns)
+    strips = [digit_strip(panel) for panel in panels]
+    heights = []  # of photo and strip in each row of panels, in inches
+    for row in range(rows):
+        in_row = range(row * columns, min((row + 1) * columns, len(panels)))
+        shapes = [panels[i].image.shape for i in in_row]
+        photo = max(min(shape[0] / shape[1], 1.2) for shape in shapes) * width
+        strip = max(strips[i].shape[0] * strip_scale(strips[i], width) for i in in_row)
+        heights += [photo, strip]
+    figure = Figure(figsize=(columns * width, sum(heights) + 0.7 * rows + 0.5), dpi=DPI)
+    figure.set_layout_engine("constrained", h_pad=0.04, w_pad=0.06)
     figure.suptitle(title, parse_math=False)
-    bands = figure.subfigures(rows, hspace=0.04, squeeze=False)[:, 0]
-    grid = [band.subplots(2, columns, squeeze=False) for band in bands]
-    for index in range(rows * columns):
+    grid = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=heights)
+    for axes in grid.ravel():
+        axes.set_axis_off()
+    for index, panel in enumerate(panels):
         row, column = divmod(index, columns)
-        above, below = grid[row][:, column]
-        if index >= len(given):
-            above.remove()
-            below.remove()
-            continue
-        for axes, image in [(above, given[index]), (below, seen[index])]:
-            axes.imshow(image, cmap="gray", vmin=0, vmax=1)
-            axes.set(xticks=[], yticks=[])
-        below.set_title(f"{y_pred[index]}   {percent(confidence[index])}", fontsize=14)
-        below.set_xlabel(shorten(names[index]), fontsize=8, parse_math=False)
+        colors = np.where(confidence[index] < unsure, VERMILLION, BLUE)
+        draw_photo(
+            grid[2 * row, column], panel, y_pred[index], confidence[index], colors, width
+        )
+        draw_strip(
+            grid[2 * row + 1, column], strips[index], panel, y_pred[index], colors, width
+        )
     save(figure, path)
 
 
-def shorten(name: str) -> str:
-    """A file's name, cut to what fits below a small picture, in characters that print."""
+def draw_photo(
+    axes: Axes,
+    panel: Panel,
+    y_pred: np.ndarray,
+    confidence: np.ndarray,
+    colors: np.ndarray,
+    width: float,
+) -> None:
+    """Draw the image of a panel, `width` inches wide, with a box and a label at each digit."""
+    axes.imshow(panel.image)
+    axes.set_anchor("S")  # close to the digits below
+    name = shorten(panel.name, int(12 * width))
+    axes.set_title(f"{name}\n{percent(confidence.prod())}", fontsize=9, parse_math=False)
+    pixels_per_inch = max(panel.image.shape[:2]) / width
+    for (left, top, right, bottom), digit, color in zip(
+        panel.boxes, y_pred, colors, strict=True
+    ):
+        box = Rectangle((left, top), right - left, bottom - top, fill=False, color=color)
+        axes.add_patch(box)
+        size = float(np.clip(LABEL_POINTS * (bottom - top) / pixels_per_inch, 4, 14))
+        # Above the box, but not above the image, where its name stands.
+        place = "bottom" if top > 0.1 * len(panel.image) else "top"
+        label = axes.text(left, top, digit, color="white", fontsize=size, va=place)
+        label.set_bbox({"facecolor": color, "edgecolor": "none", "pad": 0.8})
+
+
+def digit_strip(panel: Panel) -> np.ndarray:
+    """The digits of a panel line by line in one image (height, width), with room for labels."""
+    rows, columns = np.max(strip_places(panel), axis=0) + 1
+    strip = np.ones((rows * STRIP_CELL[0], columns * STRIP_CELL[1]))
+    for (row, column), digit in zip(strip_places(panel), panel.digits, strict=True):
+        top, left = (row + 1) * STRIP_CELL[0] - 29, column * STRIP_CELL[1] + 1
+        strip[top : top + 28, left : left + 28] = digit
+    return strip
+
+
+def strip_places(panel: Panel) -> list[tuple[int, int]]:
+    """Row and column of each digit in the strip: lines start anew and wrap where too long."""
+    places, first_row = [], 0
+    columns = min(max(panel.line_lengths), STRIP_COLUMNS)
+    for length in panel.line_lengths:
+        places += [(first_row + i // columns, i % columns) for i in range(length)]
+        first_row += -(-length // columns)
+    return places
+
+
+def strip_scale(strip: np.ndarray, width: float) -> float:
+    """Inches for a pixel of the strip, so that it is at most `width` inches wide."""
+    return min(width / strip.shape[1], 0.6 / STRIP_CELL[1])
+
+
+def draw_strip(
+    axes: Axes,
+    strip: np.ndarray,
+    panel: Panel,
+    y_pred: np.ndarray,
+    colors: np.ndarray,
+    width: float,
+) -> None:
+    """Draw the digits of a panel as the network sees them, each below its prediction."""
+    axes.imshow(strip, cmap="gray", vmin=0, vmax=1)
+    axes.set_anchor("N")
+    fontsize = min(13, 72 * strip_scale(strip, width) * 12)
+    for (row, column), digit, color in zip(strip_places(panel), y_pred, colors, strict=True):
+        x, y = (column + 0.5) * STRIP_CELL[1], row * STRIP_CELL[0] + 7
+        axes.text(x, y, digit, color=color, fontsize=fontsize, ha="center", va="center")
+
+
+def shorten(name: str, length: int) -> str:
+    """A file's name in characters that print, at most `length` of them."""
     name = name.encode(errors="replace").decode()  # file names need not be valid text
-    return name if len(name) <= 18 else f"{name[:8]}...{name[-7:]}"
+    half = (length - 3) // 2
+    return name if len(name) <= length else f"{name[:half]}...{name[-half:]}"
 
 
 def check_format(path: str | Path) -> None:
-    """Raise ValueError if no picture can be written to a file with the ending of `path`."""
-    formats = FigureCanvasBase.get_supported_filetypes()
-    if Path(path).suffix.lower().removeprefix(".") not in formats:
-        raise ValueError(f"{path}: pictures are written as {', '.join(sorted(formats))}")
+    """Raise InputError if no picture can be written to a file with the ending of `path`."""
+    if Path(path).suffix.lower() not in FORMATS:
+        raise InputError(f"{path}: pictures are written as {', '.join(FORMATS)}")
 
 
 def save(figure: Figure, path: str | Path) -> None:

@@ -1,54 +1,47 @@
 """Let the trained network read digits, and draw them with what it says.
 
-`python predict.py --data mnist.npz` prints
+    python predict.py
+    python predict.py note.jpg photos/ --csv digits.csv
 
-    test digit    0  7  100.0 %
-    test digit    1  2  100.0 %
-    test digit    2  1   99.9 %
-    test digit    3  0  100.0 %
-    test digit    4  4  100.0 %
-    test digit    5  1  100.0 %
-    test digit    6  4   99.8 %
-    test digit    7  9   98.8 %
-    test digit    8  5   98.4 %
-    test digit    9  9  100.0 %
-    Saved outputs/predictions.png
+The README shows what it prints and the pictures it saves.
 """
 
 import argparse
 import csv
-import hashlib
+import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 import data
-from train import EVALUATION_BATCH, exit_status, staged
+from cli import InputError, replace_on_success, run_script
 
 if TYPE_CHECKING:
     from model import keras
+    from plots import Panel
 
-# As in train.py, what needs TensorFlow is imported inside the functions.
+# As in train.py, what needs TensorFlow or takes long to import is imported inside functions.
 
-BATCH = 100  # images in memory at a time: enough to spread the cost of calling the network
+BATCH = 100  # images prepared before the model is called: calling it has a fixed cost
 UNSURE = 0.6  # confidence below which the second guess is worth saying
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the script with the arguments `argv`; return its exit status."""
     args = parse_arguments(argv)
-    return exit_status("predict.py", lambda: predict(args))
+    return run_script("predict.py", lambda: predict(args))
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line; a wrong one ends the program with status 2."""
     parser = argparse.ArgumentParser(
-        description="Let the trained network read images of handwritten digits, one digit "
-        "each, or digits of MNIST's test set; plot them with its answers."
+        description="Let the trained network read the handwritten digits in pictures, or "
+        "digits of MNIST's test set; plot them with its answers."
     )
     option = parser.add_argument
     option(
@@ -61,12 +54,13 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--model",
         metavar="FILE",
         default="outputs/model.keras",
-        help="network saved by train.py (default: %(default)s)",
+        help="model saved by train.py (default: %(default)s)",
     )
     option(
         "--data",
         metavar="PATH",
-        help="where the test digits come from (default: as in train.py)",
+        help="MNIST, as for train.py, to take the test digits from (default: the data that "
+        "the model was trained on)",
     )
     option(
         "--count",
@@ -89,7 +83,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     option(
         "--csv",
         metavar="FILE",
-        help="also save a table of image, digit and confidence (from 0 to 1)",
+        help="also save a table of image, digits and confidence (from 0 to 1)",
     )
     option("--show", action="store_true", help="also open the picture in a window")
     args = parser.parse_intermixed_args(argv)
@@ -107,172 +101,173 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def predict(args: argparse.Namespace) -> None:
-    """Reload the network, let it read digits, save what came of it.
+    """Reload the model, let it read digits, save what came of it.
 
-    Raises OSError if a file cannot be read or written and ValueError if the model, the
+    Raises OSError if a file cannot be read or written and InputError if the model, the
     data or an image is not what it should be.
     """
-    from model import load_network
+    from model import load_model
     from plots import check_format, show
 
     check_format(args.output)
-    network = load_network(args.model)
-    note_other_metrics(Path(args.model))
+    model = load_model(args.model)
     with ExitStack() as stack:
         # Before any image is read, so that what cannot be written to is known at once.
-        picture = stack.enter_context(staged_file(args.output))
-        table = stack.enter_context(staged_file(args.csv)) if args.csv else None
+        picture = stack.enter_context(replace_file_on_success(args.output))
+        table = stack.enter_context(replace_file_on_success(args.csv)) if args.csv else None
         if args.images:
-            rows = predict_images(network, args.images, picture)
+            rows = predict_images(model, args.images, picture)
         else:
-            rows = predict_test_digits(network, args, picture)
+            rows = predict_test_digits(model, args, picture)
         if table:
             save_csv(table, rows)
-    print(f"Saved {args.output}" + (f" and {args.csv}" if args.csv else ""))
+    print(f"Saved {args.output}" + (f" and {args.csv}" if args.csv else ""), flush=True)
     if args.show:
         show(args.output)
-    if unread := sum(digit == "" for _, digit, _ in rows):
-        raise ValueError(f"{unread:,} of {len(rows):,} images could not be read")
+    if unread := sum(digits == "" for _, digits, _ in rows):
+        raise InputError(f"no digit read in {unread:,} of {len(rows):,} images")
 
 
 @contextmanager
-def staged_file(path: str) -> Iterator[Path]:
-    """A file to write, which at the end takes the place of `path`; see `staged`."""
-    with staged(Path(path).parent) as folder:
+def replace_file_on_success(path: str) -> Iterator[Path]:
+    """A file to write, which at the end replaces `path`; see `cli.replace_on_success`."""
+    with replace_on_success(Path(path).parent) as folder:
         yield folder / Path(path).name
 
 
-def note_other_metrics(model: Path) -> None:
-    """Say on stderr if the metrics beside `model` are those of another network."""
-    metrics = model.with_name("metrics.json")
-    if not metrics.exists():
-        return
-    if hashlib.sha256(model.read_bytes()).hexdigest() not in metrics.read_text(
-        errors="replace"
-    ):
-        print(f"predict.py: note: {metrics} is about another network", file=sys.stderr)
-
-
-class Reading(NamedTuple):
-    """What became of one image: its `problem`, or else everything but that."""
+class Prediction(NamedTuple):
+    """What was read in an image: its `problem`, or else all the rest."""
 
     path: str
     problem: str = ""
-    given: np.ndarray | None = None  # (height, width), grey, in [0, 1]
-    seen: np.ndarray | None = None  # (28, 28), in [0, 1]
-    probabilities: np.ndarray | None = None  # (10,)
+    panel: "Panel | None" = None  # the image and its digits, to be drawn
+    probabilities: np.ndarray = np.empty((0, 10))  # (n, 10), of the digits in reading order
 
     @property
-    def digit(self) -> int:
-        """What the network takes the image for."""
-        return int(self.probabilities.argmax())
+    def lines(self) -> list[str]:
+        """The digits of each line as text."""
+        text = "".join(str(digit) for digit in self.probabilities.argmax(axis=1))
+        stops = np.cumsum([0, *self.panel.line_lengths])
+        return [text[start:stop] for start, stop in pairwise(stops)]
 
     @property
     def confidence(self) -> float:
-        """How sure it is of that, in [0, 1]."""
-        return float(self.probabilities.max())
+        """The probability in [0, 1] that all digits are read correctly."""
+        return float(self.probabilities.max(axis=1).prod())
 
 
-def predict_images(network: "keras.Model", images: Sequence[str], picture: Path) -> list[tuple]:
+def predict_images(model: "keras.Model", images: Sequence[str], picture: Path) -> list[tuple]:
     """Read a person's own images: print each answer, draw them all or the least certain.
 
-    Returns the rows of the table. Raises ValueError if not a single image could be read.
+    Returns the rows of the table. Raises InputError if no digit was found in any of them.
     """
-    from model import keras
-    from plots import MOST_READINGS, plot_readings
+    from images import find_images
+    from plots import MOST_PANELS, plot_readings
 
-    paths = data.find_images(images)
-    progress = None
-    if sys.stdout.isatty() and len(paths) > BATCH:
-        progress = keras.utils.Progbar(len(paths))
-    erase = "\r\x1b[K" if progress else ""  # the bar, which then moves on below the line
     rows, drawn = [], []
-    for done, reading in enumerate(read_images(network, paths), start=1):
-        print(erase, end="", flush=True)
-        if reading.problem:
-            print(f"predict.py: {reading.path}: {reading.problem}", file=sys.stderr)
-            rows.append((reading.path, "", ""))
-        else:
-            print(describe(reading))
-            rows.append((reading.path, reading.digit, f"{reading.confidence:.4f}"))
-            drawn.append(reading)
-        if len(drawn) > 2 * MOST_READINGS:  # so that memory does not grow with the images
-            drawn = least_certain(drawn, MOST_READINGS)
-        if progress:
-            progress.update(done)
+    for prediction in read_images(model, find_images(images)):
+        if prediction.problem:
+            print(f"predict.py: {prediction.path}: {prediction.problem}", file=sys.stderr)
+            rows.append((prediction.path, "", ""))
+            continue
+        print(describe(prediction), flush=True)
+        digits = " ".join(prediction.lines)
+        rows.append((prediction.path, digits, f"{prediction.confidence:.4f}"))
+        drawn.append(prediction)
+        if len(drawn) > 2 * MOST_PANELS:  # so that memory does not grow with the images
+            drawn = least_certain(drawn, MOST_PANELS)
 
     if not drawn:
-        raise ValueError("no image could be read")
-    title = "As given and, below, as the network saw it"
-    read = sum(digit != "" for _, digit, _ in rows)
-    if read > MOST_READINGS:
-        title += f": the {MOST_READINGS} least certain of {read:,} images"
-        drawn = least_certain(drawn, MOST_READINGS)
+        raise InputError("no digit was found in any image")
+    title = "Digits found and, below, as the network sees them"
+    read = sum(digits != "" for _, digits, _ in rows)
+    if read > MOST_PANELS:
+        title += f": the {MOST_PANELS} least certain of {read:,} images"
+        drawn = least_certain(drawn, MOST_PANELS)
     plot_readings(
         picture,
-        [reading.given for reading in drawn],
-        [reading.seen for reading in drawn],
-        [reading.digit for reading in drawn],
-        [reading.confidence for reading in drawn],
-        [Path(reading.path).name for reading in drawn],
+        [prediction.panel for prediction in drawn],
+        [prediction.probabilities.argmax(axis=1) for prediction in drawn],
+        [prediction.probabilities.max(axis=1) for prediction in drawn],
+        UNSURE,
         title,
     )
     return rows
 
 
-def describe(reading: Reading) -> str:
-    """The line printed for an image that was read."""
+def describe(prediction: Prediction) -> str:
+    """The line printed for an image: its digits, how sure they are, and second guesses."""
     from plots import percent
 
-    line = f"{reading.path}  {reading.digit}  {percent(reading.confidence)}"
-    if reading.confidence < UNSURE:
-        line += f"  unsure, perhaps {np.argsort(reading.probabilities)[-2]}"
-    return line
+    text = f"{prediction.path}  {' '.join(prediction.lines)}  {percent(prediction.confidence)}"
+    guesses = [
+        f"digit {number}: {p.argmax()}, perhaps {np.argsort(p)[-2]}"
+        for number, p in enumerate(prediction.probabilities, start=1)
+        if p.max() < UNSURE
+    ]
+    return f"{text}  unsure of {'; '.join(guesses)}" if guesses else text
 
 
-def least_certain(readings: list[Reading], count: int) -> list[Reading]:
-    """The `count` readings of least confidence, in the order of their confidence."""
-    return sorted(readings, key=lambda reading: reading.confidence)[:count]
+def least_certain(predictions: list[Prediction], count: int) -> list[Prediction]:
+    """The `count` predictions of least confidence, in the order of their confidence."""
+    return sorted(predictions, key=lambda prediction: prediction.confidence)[:count]
 
 
-def read_images(network: "keras.Model", paths: Sequence[str]) -> Iterator[Reading]:
+def read_images(model: "keras.Model", paths: Sequence[str]) -> Iterator[Prediction]:
     """Read image files in batches; what cannot be read comes with its problem instead."""
     for start in range(0, len(paths), BATCH):
-        batch = [prepare(path) for path in paths[start : start + BATCH]]
-        seen = [reading.seen for reading in batch if reading.seen is not None]
-        answers = iter(network(np.stack(seen)).numpy() if seen else ())
-        for reading in batch:
-            if reading.seen is not None:
-                reading = reading._replace(probabilities=next(answers))
-            yield reading
+        batch = [find_in_file(path) for path in paths[start : start + BATCH]]
+        digits = [pixels for found in batch if found.panel for pixels in found.panel.digits]
+        probabilities = model(np.stack(digits)).numpy() if digits else np.empty((0, 10))
+        for found in batch:
+            count = len(found.panel.digits) if found.panel else 0
+            yield found._replace(probabilities=probabilities[:count])
+            probabilities = probabilities[count:]
 
 
-def prepare(path: str) -> Reading:
-    """Bring an image file to MNIST's form, or say why that cannot be done."""
+def find_in_file(path: str) -> Prediction:
+    """Find the digits in an image file, or say why there are none."""
+    from images import find_digits, read_image, to_grey
+    from plots import PANEL_PIXELS, Panel
+
     try:
-        grey = data.read_image(path)
-        return Reading(path, given=data.shrink(grey, data.WORK), seen=data.to_mnist(grey))
-    except ValueError as error:
-        return Reading(path, problem=str(error))
+        image = read_image(path)
+    except InputError as error:
+        return Prediction(path, problem=str(error))
+    lines = find_digits(to_grey(image))
+    digits = [digit for line in lines for digit in line]
+    if not digits:
+        return Prediction(path, problem="no digit found")
+    scale = min(1, PANEL_PIXELS / max(image.size))
+    size = [max(1, round(length * scale)) for length in image.size]
+    panel = Panel(
+        name=Path(path).name,
+        image=np.asarray(image.resize(size)),
+        boxes=np.array([digit.box for digit in digits]) * scale,
+        digits=np.array([digit.pixels for digit in digits]),
+        line_lengths=[len(line) for line in lines],
+    )
+    return Prediction(path, panel=panel)
 
 
 def predict_test_digits(
-    network: "keras.Model", args: argparse.Namespace, picture: Path
+    model: "keras.Model", args: argparse.Namespace, picture: Path
 ) -> list[tuple]:
     """Read digits of the test set, the first or the mistakes: print each answer, draw all."""
+    from model import EVALUATION_BATCH
     from plots import percent, plot_predictions
 
-    digits = data.load_mnist(args.data)
+    digits = load_test_digits(args)
     x_test, y_true = data.normalize(digits.x_test), digits.y_test
     if args.count > len(x_test):
-        raise ValueError(f"--count {args.count} is more than the {len(x_test):,} test digits")
-    probabilities = network.predict(x_test, EVALUATION_BATCH, verbose=0)
+        raise InputError(f"--count {args.count} is more than the {len(x_test):,} test digits")
+    probabilities = model.predict(x_test, EVALUATION_BATCH, verbose=0)
     y_pred, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     if args.mistakes:
         index = most_confident_mistakes(y_true, y_pred, confidence)[: args.count]
         title = f"Most confident mistakes in the {len(x_test):,} test digits"
         if len(index) == 0:
-            raise ValueError(f"no mistakes to show: all {len(x_test):,} are read correctly")
+            raise InputError(f"no mistakes to show: all {len(x_test):,} are read correctly")
     else:
         index = np.arange(args.count)
         title = "Test digits"
@@ -290,6 +285,27 @@ def predict_test_digits(
     return [(f"test digit {i}", y_pred[i], f"{confidence[i]:.4f}") for i in index]
 
 
+def load_test_digits(args: argparse.Namespace) -> data.Digits:
+    """The data of `--data`, or what metrics.json beside the model says it was trained on."""
+    if args.data:
+        return data.load_mnist(args.data)
+    try:
+        metrics = json.loads(Path(args.model).with_name("metrics.json").read_text())
+        trained_on, bundled = metrics["data"], metrics["bundled_digits"]
+    except (OSError, ValueError, KeyError, TypeError):  # a model from elsewhere
+        return data.load_mnist()
+    if bundled:
+        return data.load_bundled()
+    if trained_on and not Path(trained_on).exists():
+        raise InputError(
+            f"{trained_on}, which the model was trained on, is not there; give --data PATH"
+        )
+    digits = data.load_mnist(trained_on)
+    if digits.bundled:
+        raise InputError("the model has seen the bundled digits in training; give --data PATH")
+    return digits
+
+
 def most_confident_mistakes(
     y_true: np.ndarray, y_pred: np.ndarray, confidence: np.ndarray
 ) -> np.ndarray:
@@ -299,14 +315,14 @@ def most_confident_mistakes(
 
 
 def save_csv(path: Path, rows: Iterable[tuple]) -> None:
-    """Write a row an image: its path as given, the digit, the confidence in [0, 1].
+    """Write rows of image (its path, or `test digit N`), digits, confidence in [0, 1].
 
-    The last two are empty where no digit was read.
+    Lines of digits are separated by a space; where none was found, the last two are empty.
     """
     # File names need not be valid text; surrogateescape writes back the bytes they are.
     with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file)
-        writer.writerow(["image", "digit", "confidence"])
+        writer.writerow(["image", "digits", "confidence"])
         writer.writerows(rows)
 
 

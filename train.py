@@ -1,54 +1,39 @@
-"""Train the network on MNIST; save it, its curves and its confusion matrix.
+"""Train the network on MNIST; save it, its training curves and its confusion matrix.
 
-`python train.py --data mnist.npz` prints
+    python train.py --data mnist.npz
 
-    Data: mnist.npz: 60,000 training digits, 10,000 test digits
-    Network: 784-128-64-10, 109,386 parameters
-    Training: 10 epochs in batches of 128, learning rate up to 0.005, warped digits
-    Epoch  1/10: training loss 0.7439, accuracy 76.11 %; test loss 0.1603, accuracy 94.81 %
-    Epoch  2/10: training loss 0.2767, accuracy 91.45 %; test loss 0.0889, accuracy 97.18 %
-    Epoch  3/10: training loss 0.2165, accuracy 93.40 %; test loss 0.0820, accuracy 97.43 %
-    Epoch  4/10: training loss 0.1883, accuracy 94.15 %; test loss 0.0711, accuracy 97.68 %
-    Epoch  5/10: training loss 0.1608, accuracy 95.00 %; test loss 0.0633, accuracy 97.97 %
-    Epoch  6/10: training loss 0.1436, accuracy 95.48 %; test loss 0.0520, accuracy 98.15 %
-    Epoch  7/10: training loss 0.1264, accuracy 96.07 %; test loss 0.0461, accuracy 98.38 %
-    Epoch  8/10: training loss 0.1125, accuracy 96.46 %; test loss 0.0404, accuracy 98.59 %
-    Epoch  9/10: training loss 0.1032, accuracy 96.76 %; test loss 0.0383, accuracy 98.68 %
-    Epoch 10/10: training loss 0.0996, accuracy 96.81 %; test loss 0.0380, accuracy 98.73 %
-    Fitting took 32.5 s
-    Saved model.keras, metrics.json, history.csv and two plots in outputs
-    Test Accuracy: 0.9873
+The README shows what it prints and the pictures it saves.
 """
 
 import argparse
-import hashlib
+import csv
 import json
 import math
-import os
 import platform
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import data
+from cli import InputError, replace_on_success, run_script
+
+if TYPE_CHECKING:
+    from model import keras
 
 # TensorFlow takes seconds to import. What needs it is imported inside the functions, so
 # that --help and mistakes in the arguments are answered at once.
 
-EVALUATION_BATCH = 1000  # no gradients to keep: the larger, the faster
-RUNAWAY_LOSS = 10 * math.log(10)  # ten times that of guessing: no digit is learned any more
+DIVERGED_LOSS = 10 * math.log(10)  # ten times that of guessing all ten digits equally
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the script with the arguments `argv`; return its exit status."""
     args = parse_arguments(argv)
-    return exit_status("train.py", lambda: train(args))
+    return run_script("train.py", lambda: train(args))
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -68,29 +53,35 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--epochs",
         type=int,
         default=10,
-        help="times over the training set (default: %(default)s)",
+        help="passes over the training set (default: %(default)s)",
     )
     option("--batch-size", type=int, default=128, help="digits a step (default: %(default)s)")
     option(
         "--learning-rate",
         type=float,
-        default=0.005,
-        help="Adam's step size at its peak (default: %(default)s)",
+        default=0.01,
+        help="Adam's learning rate at its peak (default: %(default)s)",
     )
     option(
         "--augment",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="warp every training digit a little, anew each time it is shown",
+        help="rotate, shift, zoom, shear and distort training digits at random",
     )
     option(
-        "--holdout",
+        "--validation",
         type=int,
         metavar="N",
-        help="keep the last N training digits aside and draw the curves on them: for "
-        "tuning without looking at the test set (default: none)",
+        default=0,
+        help="validate on the last N training digits instead of the test set, for tuning "
+        "(default: %(default)s)",
     )
-    option("--seed", type=int, default=0, help="of all that is random (default: %(default)s)")
+    option(
+        "--seed",
+        type=int,
+        default=0,
+        help="of weights, shuffling and augmentation (default: %(default)s)",
+    )
     option(
         "--output",
         metavar="DIR",
@@ -98,10 +89,10 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="folder to save in (default: %(default)s)",
     )
     args = parser.parse_args(argv)
-    for name in ("epochs", "batch_size", "holdout"):
-        value = getattr(args, name)
-        if value is not None and value < 1:
-            parser.error(f"--{name.replace('_', '-')} must be at least 1, not {value}")
+    for name, least in [("epochs", 1), ("batch_size", 1), ("validation", 0)]:
+        if getattr(args, name) < least:
+            value = getattr(args, name)
+            parser.error(f"--{name.replace('_', '-')} must be at least {least}, not {value}")
     if not 0 < args.learning_rate < math.inf:
         parser.error(f"--learning-rate must be above 0 and finite, not {args.learning_rate}")
     if not 0 <= args.seed < 2**32:
@@ -110,137 +101,182 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def train(args: argparse.Namespace) -> None:
-    """Load, build, fit, evaluate, save and plot, as the arguments say.
+    """Load, split, build, fit, fold, evaluate, save and plot, as the arguments say.
 
-    Raises OSError if a file cannot be read or written and ValueError if the data or the
-    arguments do not fit or the loss runs away.
+    Raises OSError if a file cannot be read or written and InputError if the data or the
+    arguments do not fit or training diverges.
     """
-    from model import EpochTrainer, build_network, keras, learning_rate_schedule
-    from plots import plot_confusion_matrix, plot_training_curves
+    from model import build_model, build_training_model, fold_batch_normalization, keras
 
     digits = data.load_mnist(args.data)
-    holdout = args.holdout or 0
-    (x_train, y_train), held_out = data.hold_out(digits, holdout)
-    test = (digits.x_test, digits.y_test)
-    validation, validation_name = (held_out, "held-out") if holdout else (test, "test")
-    steps = args.epochs * (len(x_train) // args.batch_size)
+    training, validation = split(digits, args.validation)
+    validation_name = "validation" if args.validation else "test"
+    steps = args.epochs * (len(training[0]) // args.batch_size)
     if steps == 0:
-        raise ValueError(f"--batch-size {args.batch_size} is more than {len(x_train):,} digits")
-
+        raise InputError(
+            f"--batch-size {args.batch_size} is more than the {len(training[0]):,} "
+            "training digits"
+        )
     keras.utils.set_random_seed(args.seed)
-    network = build_network()
-    trainer = EpochTrainer(network, args.batch_size, args.augment, args.seed)
-    trainer.compile(
-        optimizer=keras.optimizers.Adam(learning_rate_schedule(args.learning_rate, steps)),
-        loss="sparse_categorical_crossentropy",
-        # Not just its name: Keras would create it in the first epoch, and XLA would have to
-        # compile the second anew.
-        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+    model = build_model()
+    training_model = build_training_model(
+        args.batch_size, steps, args.augment, args.learning_rate
     )
-    facts = {
+    configuration = run_configuration(args, digits, model.count_params())
+    print_configuration(configuration)
+
+    with replace_on_success(args.output) as folder:
+        history, seconds = fit(
+            training_model, training, validation, args.epochs, validation_name
+        )
+        fold_batch_normalization(training_model, model)
+        matrix, results = evaluate(model, digits.x_test, digits.y_test)
+        metrics = configuration | {"train_seconds": seconds} | results
+        save(folder, model, metrics, history)
+        plot(folder, history, validation_name, matrix, digits.name, args.augment)
+    print(f"Saved model.keras, metrics.json, history.csv and two plots in {args.output}")
+    print(f"Test Accuracy: {metrics['test_accuracy']:.4f}")
+
+
+def split(digits: data.Digits, validation: int) -> tuple[tuple, tuple]:
+    """(x, y) to train on and (x, y) to validate on: images uint8 (n, 28, 28), labels (n,).
+
+    Validation uses the last `validation` training digits or, if that is 0, the test set.
+    Training digits of the bundled set are repeated. Raises InputError if none are left.
+    """
+    count = len(digits.x_train) - validation
+    if count < 1:
+        raise InputError(
+            f"--validation {validation} leaves none of the {len(digits.x_train):,} "
+            "training digits"
+        )
+    repeats = data.BUNDLED_REPEATS if digits.bundled else 1
+    x = np.tile(digits.x_train[:count], (repeats, 1, 1))
+    y = np.tile(digits.y_train[:count], repeats)
+    if validation == 0:
+        return (x, y), (digits.x_test, digits.y_test)
+    return (x, y), (digits.x_train[count:], digits.y_train[count:])
+
+
+def run_configuration(
+    args: argparse.Namespace, digits: data.Digits, parameters: int
+) -> dict[str, Any]:
+    """What `metrics.json` tells about a run besides its results."""
+    import tensorflow
+
+    from model import keras
+
+    return {
         "epochs": args.epochs,
         "batch_size": args.batch_size,
         "learning_rate": args.learning_rate,
         "augment": args.augment,
-        "holdout": holdout,
         "seed": args.seed,
-        "dataset": digits.source,
+        "data": args.data and str(Path(args.data).resolve()),
+        "dataset": digits.name,
         "bundled_digits": digits.bundled,
-        "train_digits": len(digits.x_train) - holdout,
-        "repeats": digits.repeats,
+        "train_digits": len(digits.x_train) - args.validation,
+        "validation_digits": args.validation,
         "test_digits": len(digits.x_test),
-        "parameters": network.count_params(),
-        "versions": versions(),
+        "parameters": parameters,
+        "versions": {
+            "python": platform.python_version(),
+            "tensorflow": tensorflow.__version__,
+            "keras": keras.__version__,
+            "numpy": np.__version__,
+        },
     }
-    print_plan(facts)
-
-    with staged(args.output) as folder:
-        start = time.perf_counter()
-        history = trainer.fit(
-            x_train,
-            y_train,
-            batch_size=len(x_train),  # EpochTrainer takes the batches from it
-            epochs=args.epochs,
-            validation_data=validation,
-            validation_batch_size=EVALUATION_BATCH,
-            callbacks=[
-                keras.callbacks.CSVLogger(folder / "history.csv"),
-                keras.callbacks.LambdaCallback(
-                    on_epoch_end=lambda epoch, logs: report_epoch(
-                        epoch + 1, args.epochs, logs, validation_name
-                    )
-                ),
-            ],
-            verbose=int(sys.stdout.isatty()),
-        )
-        facts["train_seconds"] = time.perf_counter() - start
-        print(f"Fitting took {facts['train_seconds']:.1f} s")
-
-        facts["test_loss"], _ = trainer.evaluate(*test, EVALUATION_BATCH, verbose=0)
-        probabilities = trainer.predict(digits.x_test, EVALUATION_BATCH, verbose=0)
-        matrix = confusion_matrix(digits.y_test, probabilities.argmax(axis=1))
-        facts["test_accuracy"] = np.trace(matrix) / matrix.sum()
-        facts["test_errors"] = int(matrix.sum() - np.trace(matrix))
-        facts["recall_per_digit"] = [
-            float(row[digit] / row.sum()) if row.any() else None
-            for digit, row in enumerate(matrix)
-        ]
-
-        network.save(folder / "model.keras")
-        model_bytes = (folder / "model.keras").read_bytes()
-        facts["model_sha256"] = hashlib.sha256(model_bytes).hexdigest()
-        (folder / "metrics.json").write_text(json.dumps(facts, indent=2) + "\n")
-        plot_training_curves(
-            folder / "training_curves.png",
-            history.history,
-            validation_name,
-            digits.name,
-            args.augment,
-        )
-        title = f"Test digits of {digits.name}"
-        plot_confusion_matrix(folder / "confusion_matrix.png", matrix, title)
-    print(f"Saved model.keras, metrics.json, history.csv and two plots in {args.output}")
-    print(f"Test Accuracy: {facts['test_accuracy']:.4f}")
 
 
-def print_plan(facts: Mapping[str, Any]) -> None:
+def print_configuration(configuration: Mapping[str, Any]) -> None:
     """Say what is about to be trained, how and on what."""
-    repeated = f" ({facts['repeats']} times an epoch)" if facts["repeats"] > 1 else ""
-    held_out = f", {facts['holdout']:,} held out" if facts["holdout"] else ""
+    repeated = f" x {data.BUNDLED_REPEATS}" if configuration["bundled_digits"] else ""
+    validation = configuration["validation_digits"]
+    validated = f", {validation:,} validation digits" if validation else ""
+    epochs, augmented = configuration["epochs"], "with" if configuration["augment"] else "no"
     print(
-        f"Data: {facts['dataset']}: {facts['train_digits']:,} training digits{repeated}"
-        f"{held_out}, {facts['test_digits']:,} test digits\n"
-        f"Network: 784-128-64-10, {facts['parameters']:,} parameters\n"
-        f"Training: {facts['epochs']} epochs in batches of {facts['batch_size']}, "
-        f"learning rate up to {facts['learning_rate']}, "
-        f"{'warped' if facts['augment'] else 'unwarped'} digits"
+        f"Data: {configuration['dataset']}, "
+        f"{configuration['train_digits']:,}{repeated} training digits"
+        f"{validated}, {configuration['test_digits']:,} test digits\n"
+        f"Network: 784-128-64-10, {configuration['parameters']:,} parameters\n"
+        f"Training: {epochs} epoch{'s' if epochs > 1 else ''}, batches of "
+        f"{configuration['batch_size']}, learning rate up to "
+        f"{configuration['learning_rate']}, {augmented} augmentation",
+        flush=True,
     )
 
 
-def report_epoch(
+def fit(
+    training_model: "keras.Model",
+    training: tuple,
+    validation: tuple,
+    epochs: int,
+    validation_name: str,
+) -> tuple[dict[str, list[float]], float]:
+    """Train, printing a line an epoch; returns the history and the seconds it took.
+
+    The history has a value an epoch under "loss", "accuracy" (in [0, 1]), "val_loss" and
+    "val_accuracy". Raises InputError if the loss diverges.
+    """
+    from model import EVALUATION_BATCH, keras
+
+    def report_epoch(epoch: int, logs: Mapping[str, float]) -> None:
+        if not logs["loss"] < DIVERGED_LOSS:  # not >=, which is False for nan
+            raise InputError(
+                f"training diverged: the loss of epoch {epoch + 1} is {logs['loss']:.4g}; "
+                "nothing was saved, try a smaller --learning-rate"
+            )
+        print_epoch(epoch + 1, epochs, logs, validation_name)
+
+    start = time.perf_counter()
+    history = training_model.fit(
+        *training,
+        batch_size=len(training[0]),  # see EpochTrainer
+        epochs=epochs,
+        validation_data=validation,
+        validation_batch_size=EVALUATION_BATCH,
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=report_epoch)],
+        verbose=0,
+    )
+    seconds = time.perf_counter() - start
+    print(f"Training took {seconds:.1f} s")
+    return history.history, seconds
+
+
+def print_epoch(
     epoch: int, epochs: int, logs: Mapping[str, float], validation_name: str
 ) -> None:
-    """Print a line on the epoch, unless a terminal has just shown its progress bar.
+    """Print the epoch's losses (cross-entropy, nats) and accuracies (in percent)."""
+    training, validation = (
+        f"loss {logs[f'{prefix}loss']:.4f}, accuracy {100 * logs[f'{prefix}accuracy']:.2f} %"
+        for prefix in ("", "val_")
+    )
+    print(
+        f"Epoch {epoch:{len(str(epochs))}}/{epochs}: training {training}; "
+        f"{validation_name} {validation}",
+        flush=True,
+    )
 
-    Raises ValueError if the loss has run away.
-    """
-    from plots import percent
 
-    if not logs["loss"] < RUNAWAY_LOSS:  # in these words, since nan compares as False
-        raise ValueError(
-            f"the training loss ran away to {logs['loss']:.4g} in epoch {epoch}, so nothing "
-            "was saved; try a smaller --learning-rate"
-        )
-    if not sys.stdout.isatty():
-        training, validation = (
-            f"loss {logs[of + 'loss']:.4f}, accuracy {percent(logs[of + 'accuracy'], 2)}"
-            for of in ("", "val_")
-        )
-        print(
-            f"Epoch {epoch:{len(str(epochs))}}/{epochs}: training {training}; "
-            f"{validation_name} {validation}",
-            flush=True,
-        )
+def evaluate(
+    model: "keras.Model", x_test: np.ndarray, y_test: np.ndarray
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """The confusion matrix on the test set, and what `metrics.json` says of the results."""
+    from model import EVALUATION_BATCH
+
+    probabilities = model.predict(data.normalize(x_test), EVALUATION_BATCH, verbose=0)
+    matrix = confusion_matrix(y_test, probabilities.argmax(axis=1))
+    correct = matrix.diagonal()
+    of_true_digit = probabilities[np.arange(len(y_test)), y_test]
+    return matrix, {
+        "test_loss": float(-np.log(np.maximum(of_true_digit, 1e-7)).mean()),
+        "test_accuracy": float(correct.sum() / matrix.sum()),
+        "test_errors": int(matrix.sum() - correct.sum()),
+        "recall_per_digit": [
+            float(right / row.sum()) if row.any() else None
+            for right, row in zip(correct, matrix, strict=True)
+        ],
+    }
 
 
 def confusion_matrix(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
@@ -248,51 +284,37 @@ def confusion_matrix(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
     return np.bincount(10 * y_true.astype(int) + y_pred, minlength=100).reshape(10, 10)
 
 
-def versions() -> dict[str, str]:
-    """The versions that a result may depend on."""
-    import tensorflow
-
-    from model import keras
-
-    return {
-        "python": platform.python_version(),
-        "tensorflow": tensorflow.__version__,
-        "keras": keras.__version__,
-        "numpy": np.__version__,
-    }
-
-
-@contextmanager
-def staged(output: str | Path) -> Iterator[Path]:
-    """A folder to write files in, which at the end replace those of `output`.
-
-    Whatever goes wrong before the end, `output` keeps the files it had. Raises OSError
-    at the start if `output` cannot be made or written to.
-    """
-    Path(output).mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        prefix=".unfinished-", dir=output, ignore_cleanup_errors=True
-    ) as folder:
-        yield Path(folder)
-        for path in Path(folder).iterdir():
-            path.replace(Path(output, path.name))
+def save(
+    folder: Path,
+    model: "keras.Model",
+    metrics: Mapping[str, Any],
+    history: Mapping[str, Sequence[float]],
+) -> None:
+    """Write model.keras, metrics.json and history.csv (epochs counted from 1)."""
+    model.save(folder / "model.keras")
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    with open(folder / "history.csv", "w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["epoch", *history])
+        for epoch, values in enumerate(zip(*history.values(), strict=True), start=1):
+            table.writerow([epoch, *values])
 
 
-def exit_status(name: str, script: Callable[[], None]) -> int:
-    """Run `script` and return its exit status; what goes wrong is one line on stderr."""
-    sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be valid text
-    try:
-        script()
-    except KeyboardInterrupt:
-        print(f"{name}: interrupted; unfinished outputs are discarded", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader, `head` say, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except (OSError, ValueError) as error:
-        print(f"{name}: error: {error}", file=sys.stderr)
-        return 2
-    return 0
+def plot(
+    folder: Path,
+    history: Mapping[str, Sequence[float]],
+    validation_name: str,
+    matrix: np.ndarray,
+    dataset: str,
+    augmented: bool,
+) -> None:
+    """Draw training_curves.png and confusion_matrix.png."""
+    from plots import plot_confusion_matrix, plot_training_curves
+
+    curves = folder / "training_curves.png"
+    plot_training_curves(curves, history, validation_name, dataset, augmented)
+    title = f"Test digits of {dataset}"
+    plot_confusion_matrix(folder / "confusion_matrix.png", matrix, title)
 
 
 if __name__ == "__main__":

@@ -5,12 +5,14 @@
 
 "training" measures train.py against a plain Keras loop. Every run is a process of its
 own, and the runs take turns, so that whatever else the machine does falls on all of them
-alike. "reading" measures how well the given networks read rendered images, and how fast.
-Run by hand: it takes some minutes, and a time is nothing to assert in a test.
+alike. "reading" measures how well the given models read rendered pictures, and how fast.
+Run by hand, on Linux or macOS: it takes some minutes, and a time is nothing to assert in a
+test.
 """
 
 import argparse
 import contextlib
+import csv
 import io
 import json
 import multiprocessing
@@ -20,124 +22,237 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-LOOP = "plain Keras loop"
-# What is run, and with how many seeds.
-RUNS = {LOOP: 3, "train.py": 5, "train.py --no-augment": 5, "train.py --epochs 40": 3}
 
-
-def plain_loop(path: str, seed: int) -> dict:
+def plain_loop(path: str, seed: int, batch_size: int) -> dict:
     """Train as most tutorials do; returns accuracy, seconds and peak memory."""
     from data import load_mnist, normalize
-    from model import build_network, keras
+    from model import build_model, keras
 
     digits = load_mnist(path)
     x_train, x_test = normalize(digits.x_train), normalize(digits.x_test)
     keras.utils.set_random_seed(seed)
-    model = build_network()
+    model = build_model()
     model.compile(
         optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"]
     )
-    test = (x_test, digits.y_test)
+    return fit_and_evaluate(
+        model,
+        (x_train, digits.y_train),
+        (x_test, digits.y_test),
+        epochs=10,
+        batch_size=batch_size,
+    )
+
+
+def compiled_loop(path: str, seed: int) -> dict:
+    """Train what train.py does, fast as Keras can; returns what `plain_loop` does.
+
+    An epoch is one call of a loop in TensorFlow, each batch in it one program of XLA's.
+    """
+    import train
+    from data import load_mnist
+    from model import EVALUATION_BATCH, build_training_model, keras
+
+    defaults = train.parse_arguments([])
+    digits = load_mnist(path)
+    steps = len(digits.x_train) // defaults.batch_size
+    # Whole batches, as in train.py: XLA would compile another program for a smaller one.
+    whole = slice(steps * defaults.batch_size)
+    keras.utils.set_random_seed(seed)
+    ours = build_training_model(
+        defaults.batch_size, defaults.epochs * steps, defaults.augment, defaults.learning_rate
+    )
+    model = keras.Sequential([keras.Input((28, 28)), *ours.layers])
+    model.compile(
+        optimizer=ours.optimizer,
+        loss=ours.loss,
+        metrics=["accuracy"],
+        jit_compile=True,
+        steps_per_execution=steps,
+    )
+    return fit_and_evaluate(
+        model,
+        (digits.x_train[whole], digits.y_train[whole]),
+        (digits.x_test, digits.y_test),
+        epochs=defaults.epochs,
+        batch_size=defaults.batch_size,
+        validation_batch_size=EVALUATION_BATCH,
+    )
+
+
+def fit_and_evaluate(model: Any, training: tuple, test: tuple, **options: Any) -> dict:
+    """Run `fit` with `options`; returns test accuracy, seconds and peak memory."""
     start = time.perf_counter()
-    model.fit(x_train, digits.y_train, epochs=10, validation_data=test, verbose=0)
+    model.fit(*training, validation_data=test, verbose=0, **options)
     seconds = time.perf_counter() - start
     _, accuracy = model.evaluate(*test, verbose=0)
     return {"test_accuracy": accuracy, "train_seconds": seconds, "peak": peak_memory()}
 
 
-def our_run(options: list[str], path: str, seed: int) -> dict:
+def train_py(path: str, seed: int, *options: str) -> dict:
     """Run train.py with `options`; returns its metrics and its peak memory."""
     import train
 
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        train.main(["--data", path, "--seed", str(seed), "--output", folder, *options])
+    with tempfile.TemporaryDirectory() as folder:
+        given = ["--data", path, "--seed", str(seed), "--output", folder]
+        with contextlib.redirect_stdout(io.StringIO()):
+            status = train.main([*given, *options])
+        if status != 0:
+            raise RuntimeError(f"train.py ended with status {status}")
         metrics = json.loads(Path(folder, "metrics.json").read_text())
     return metrics | {"peak": peak_memory()}
 
 
-def reading_rates(path: str) -> tuple[float, float]:
+class Run(NamedTuple):
+    """A row of the table: the call of `function` with a path, a seed and `options`."""
+
+    seeds: int
+    function: Callable
+    options: tuple = ()
+
+
+LOOP = "plain Keras loop"
+RUNS = {
+    LOOP: Run(3, plain_loop, (32,)),
+    "plain Keras loop, batches of 128": Run(3, plain_loop, (128,)),
+    "Keras jit_compile, steps_per_execution": Run(3, compiled_loop),
+    "train.py": Run(5, train_py),
+    "train.py --no-augment": Run(5, train_py, ("--no-augment",)),
+    "train.py --epochs 40": Run(3, train_py, ("--epochs", "40")),
+    "train.py --epochs 100": Run(3, train_py, ("--epochs", "100")),
+}
+
+
+def reading_rates(path: str, most: int = 2000) -> tuple[float, float]:
     """Images a second: read as predict.py does, and one by one with `model.predict`."""
     import numpy as np
     from PIL import Image
 
     from data import load_mnist
-    from model import build_network
+    from model import build_model
     from predict import read_images
 
-    network = build_network()
+    model = build_model()
+    digits = load_mnist(path).x_test[:most]
     with tempfile.TemporaryDirectory() as folder:
-        files = [f"{folder}/{number}.png" for number in range(2000)]
-        for file, digit in zip(files, load_mnist(path).x_test, strict=False):
+        files = [f"{folder}/{number}.png" for number in range(len(digits))]
+        for file, digit in zip(files, digits, strict=True):
             Image.fromarray(digit).save(file)
-        network.predict(np.zeros((1, 28, 28)), verbose=0)  # compiles
+        model.predict(np.zeros((1, 28, 28)), verbose=0)  # compiles
 
         start = time.perf_counter()
-        for _ in read_images(network, files):
+        for _ in read_images(model, files):
             pass
         ours = len(files) / (time.perf_counter() - start)
 
         start = time.perf_counter()
         for file in files[:100]:
             image = np.asarray(Image.open(file).convert("L").resize((28, 28))) / 255
-            network.predict(image[np.newaxis], verbose=0)
-        return ours, 100 / (time.perf_counter() - start)
+            model.predict(image[np.newaxis], verbose=0)
+        return ours, len(files[:100]) / (time.perf_counter() - start)
 
 
-def reading_accuracy(path: str, models: list[str], count: int = 1000) -> list[str]:
-    """Table rows: the accuracy of `models` on `count` test digits, as they are and rendered."""
+class Picture(NamedTuple):
+    """A picture with digits, of the `kind` that names its row in the table."""
+
+    kind: str
+    text: str  # its true digits in reading order
+    image: Any  # PIL.Image.Image
+
+
+def rendered_pictures(digits: Any, singles: int, pages: int) -> Iterator[Picture]:
+    """The test digits of `digits` as pictures: as they are, `singles` and `pages` a kind."""
+    import numpy as np
+    from PIL import Image
+
+    from pages import PAGES, render_page
+    from render import LEVELS, render
+
+    x_test, y_test = digits.x_test, digits.y_test
+    for image, digit in zip(x_test, y_test, strict=True):
+        yield Picture("MNIST's own, as 28 x 28 images", str(digit), Image.fromarray(image))
+    for level in LEVELS:
+        for seed in range(min(singles, len(x_test))):
+            image = render(x_test[seed], level, np.random.default_rng(seed), x_test)
+            yield Picture(f"one digit, {level}", str(y_test[seed]), image)
+    for kind in PAGES:
+        for seed in range(pages):
+            image, text = render_page(kind, np.random.default_rng(seed), x_test, y_test)
+            yield Picture(f"page, {kind}", text, image)
+
+
+def labelled_pictures(folder: str) -> Iterator[Picture]:
+    """The pictures that `folder`/labels.csv names by file, digits (or label) and kind."""
+    from images import read_image
+
+    with open(Path(folder, "labels.csv"), newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            text = row["digits"] if "digits" in row else row["label"]
+            image = read_image(str(Path(folder, "images", row["file"])))
+            yield Picture(f"{Path(folder).name}, {row['kind']}", text, image)
+
+
+def reading_accuracy(
+    path: str, models: list[str], singles: int, pages: int, photos: list[str]
+) -> list[str]:
+    """Table rows: how well `models` read MNIST, rendered pictures and folders of `photos`.
+
+    Digits are found once in each picture, and then read by every model.
+    """
     import numpy as np
 
-    import data
-    import render
-    from model import load_network
+    from data import load_mnist, normalize
+    from images import find_digits, flatten, to_grey
+    from model import load_model
 
-    digits = data.load_mnist(path)
-    x_test, y_true = digits.x_test[:count], digits.y_test[:count]
-    networks = [load_network(model) for model in models]
-    kinds = {"MNIST's own, read directly": data.normalize(x_test)}
-    kinds["MNIST's own, as 28 x 28 images"] = prepared(data.normalize(x_test))
-    for level in render.LEVELS:
-        images = (
-            render.render(digit, level, np.random.default_rng(number), x_test)
-            for number, digit in enumerate(x_test)
+    networks = [load_model(model) for model in models]
+    digits = load_mnist(path)
+    direct = zip(map(str, digits.y_test), normalize(digits.x_test)[:, np.newaxis], strict=True)
+    found = {"MNIST's own, read directly": list(direct)}
+    folders = [labelled_pictures(folder) for folder in photos]
+    for picture in chain(rendered_pictures(digits, singles, pages), *folders):
+        lines = find_digits(to_grey(flatten(picture.image)))
+        pixels = [digit.pixels for line in lines for digit in line]
+        seen = np.reshape(pixels, (-1, 28, 28)).astype(np.float32)
+        found.setdefault(picture.kind, []).append((picture.text.replace(" ", ""), seen))
+    rows = ["| pictures | number | read whole | digits right |", "|---|---|---|---|"]
+    for kind, pairs in found.items():
+        texts, seen = zip(*pairs, strict=True)
+        whole, right = zip(
+            *(score(texts, read_digits(network, seen)) for network in networks), strict=True
         )
-        kinds[f"rendered, {level}"] = prepared(
-            data.shrink(data.to_grey(image), data.SIDE) for image in images
-        )
-    rows = ["| digits | accuracy | no digit found |", "|---|---|---|"]
-    for kind, seen in kinds.items():
-        found = ~np.isnan(seen).any(axis=(1, 2))
-        accuracy = [
-            100 * np.mean((network(seen).numpy().argmax(axis=1) == y_true) & found)
-            for network in networks
-        ]
-        rows.append(f"| {kind} | {mean_and_deviation(accuracy)} | {np.mean(~found):.1%} |")
+        share = mean_and_deviation(right) if any(texts) else "no digits"
+        rows.append(f"| {kind} | {len(texts)} | {mean_and_deviation(whole)} | {share} |")
     return rows
 
 
-def prepared(images: Iterable) -> Any:
-    """Grey images in MNIST's form (n, 28, 28); all nan where no digit is found."""
+def read_digits(network: Any, seen: Sequence) -> list[str]:
+    """What `network` reads in pictures, of which each has digits (n, 28, 28)."""
     import numpy as np
 
-    from data import to_mnist
-
-    seen = []
-    for grey in images:
-        try:
-            seen.append(to_mnist(grey))
-        except ValueError:
-            seen.append(np.full((28, 28), np.nan))
-    return np.array(seen)
+    answers = network(np.concatenate(seen)).numpy().argmax(axis=1)
+    parts = np.split(answers, np.cumsum([len(digits) for digits in seen])[:-1])
+    return ["".join(map(str, part)) for part in parts]
 
 
-def mean_and_deviation(values: list[float]) -> str:
+def score(texts: Sequence[str], read: Sequence[str]) -> tuple[float, float]:
+    """Per cent of pictures read without a mistake, and of digits, by edit distance."""
+    from pages import edit_distance
+
+    mistakes = list(map(edit_distance, read, texts))
+    digits = max(1, sum(map(len, texts)))
+    return 100 * mistakes.count(0) / len(texts), 100 * (1 - sum(mistakes) / digits)
+
+
+def mean_and_deviation(values: Sequence[float]) -> str:
     """`values` in percent as mean and standard deviation over the seeds."""
     spread = statistics.stdev(values) if len(values) > 1 else 0.0
     return f"{statistics.mean(values):.2f} ± {spread:.2f} %"
@@ -153,13 +268,6 @@ def in_fresh_process(function: Callable, *arguments: Any) -> Any:
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn) as process:
         return process.submit(function, *arguments).result()
-
-
-def run(name: str, path: str, seed: int) -> dict:
-    """Run what RUNS calls `name`."""
-    if name == LOOP:
-        return in_fresh_process(plain_loop, path, seed)
-    return in_fresh_process(our_run, name.split()[1:], path, seed)
 
 
 def table(results: dict[str, list[dict]]) -> str:
@@ -193,14 +301,15 @@ def processor() -> str:
     return platform.processor()
 
 
-def measure_training(path: str) -> None:
-    """Take the runs in turn and print their table."""
+def measure_training(path: str, most_seeds: int) -> None:
+    """Take the runs in turn, each with at most `most_seeds` seeds, and print their table."""
     results: dict[str, list[dict]] = {name: [] for name in RUNS}
-    for seed in range(max(RUNS.values())):
-        for name, seeds in RUNS.items():
-            if seed < seeds:
-                results[name].append(run(name, path, seed))
-                print(name, seed, results[name][-1], file=sys.stderr)
+    for seed in range(most_seeds):
+        for name, run in RUNS.items():
+            if seed < run.seeds:
+                metrics = in_fresh_process(run.function, path, seed, *run.options)
+                results[name].append(metrics)
+                print(name, seed, metrics, file=sys.stderr)
     print(table(results))
     versions = results["train.py"][0]["versions"]
     print(
@@ -209,9 +318,12 @@ def measure_training(path: str) -> None:
     )
 
 
-def measure_reading(path: str, models: list[str]) -> None:
+def measure_reading(
+    path: str, models: list[str], singles: int, pages: int, photos: list[str]
+) -> None:
     """Print how well `models` read, and how many images a second are read."""
-    print("\n".join(in_fresh_process(reading_accuracy, path, models)))
+    arguments = path, models, singles, pages, photos
+    print("\n".join(in_fresh_process(reading_accuracy, *arguments)))
     rates = [in_fresh_process(reading_rates, path) for _ in range(3)]
     ours, usual = (statistics.median(column) for column in zip(*rates, strict=True))
     ratio = statistics.median(rate / loop for rate, loop in rates)
@@ -221,17 +333,37 @@ def measure_reading(path: str, models: list[str]) -> None:
     )
 
 
-def main() -> None:
-    """Measure what the command line asks for."""
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure what the arguments `argv` ask for."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("what", choices=["training", "reading"])
-    parser.add_argument("models", nargs="*", help="networks to read with, one a seed")
-    parser.add_argument("--data", required=True, help="MNIST as an .npz file")
-    args = parser.parse_intermixed_args()
+    option = parser.add_argument
+    option("what", choices=["training", "reading"])
+    option("models", nargs="*", help="models to read with, one a seed")
+    option("--data", required=True, help="MNIST as an .npz file")
+    option(
+        "--seeds",
+        type=int,
+        metavar="N",
+        default=max(run.seeds for run in RUNS.values()),
+        help="train each run with at most N seeds (default: the README's numbers)",
+    )
+    rendered = {"type": int, "metavar": "N"}
+    option("--singles", default=300, help="read N rendered digits a level", **rendered)
+    option("--pages", default=20, help="read N rendered pages a kind", **rendered)
+    option(
+        "--photos",
+        metavar="DIR",
+        action="append",
+        default=[],
+        help="also read the pictures in DIR/images that DIR/labels.csv names",
+    )
+    args = parser.parse_intermixed_args(argv)
     if args.what == "training":
-        measure_training(args.data)
+        measure_training(args.data, args.seeds)
+    elif args.models:
+        measure_reading(args.data, args.models, args.singles, args.pages, args.photos)
     else:
-        measure_reading(args.data, args.models)
+        parser.error("reading needs at least one model")
 
 
 if __name__ == "__main__":

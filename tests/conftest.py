@@ -1,7 +1,8 @@
-"""What several tests share: the repository's scripts run as a user would, small data."""
+"""What several tests share: the scripts run as a user would, small data, trained models."""
 
 import gzip
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -10,21 +11,33 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import data
+
 ROOT = Path(__file__).parent.parent
+
+posix_only = pytest.mark.skipif(
+    sys.platform == "win32", reason="Windows has no POSIX shells, signals and terminals"
+)
+
+
+def user_environment(home):
+    """The environment of a user with no network, no cached MNIST and no display."""
+    # Importing model.py has set some variables here, which it shall set there by itself.
+    own = {k: v for k, v in os.environ.items() if not k.startswith(("TF_", "KERAS_"))}
+    return own | {
+        "HOME": str(home),
+        "KERAS_HOME": str(home),
+        "https_proxy": "http://127.0.0.1:9",  # nothing listens there: refused at once
+        "MPLBACKEND": "TkAgg",  # needs the display, which must not matter
+    }
 
 
 def run(script, *arguments, cwd):
     """Run a script of the project with no network and no cached MNIST."""
-    offline = {
-        "KERAS_HOME": str(cwd),
-        "https_proxy": "http://127.0.0.1:9",  # nothing listens there: refused at once
-        "MPLBACKEND": "TkAgg",  # without the display it needs, which must not matter
-        "HOME": str(cwd),
-    }
     return subprocess.run(
         [sys.executable, ROOT / script, *map(str, arguments)],
         cwd=cwd,
-        env=os.environ | offline,
+        env=user_environment(cwd),
         capture_output=True,
         text=True,
     )
@@ -36,19 +49,58 @@ def idx(array):
     return header + array.tobytes()
 
 
-def write_idx_folder(folder, digits, dot=False, compress=False):
+def write_idx_folder(folder, arrays, dot=False, compress=False):
     for name, stem in [
         ("x_train", "train-images"),
         ("y_train", "train-labels"),
         ("x_test", "t10k-images"),
         ("y_test", "t10k-labels"),
     ]:
-        file = folder / f"{stem}{'.' if dot else '-'}idx{digits[name].ndim}-ubyte"
-        raw = idx(digits[name])
+        file = folder / f"{stem}{'.' if dot else '-'}idx{arrays[name].ndim}-ubyte"
+        raw = idx(arrays[name])
         if compress:
             file.with_name(file.name + ".gz").write_bytes(gzip.compress(raw))
         else:
             file.write_bytes(raw)
+
+
+def random_arrays(train, test):
+    """Arrays in Keras's layout: `train` random images to train on, `test` to test with."""
+    rng = np.random.default_rng(0)
+    return {
+        "x_train": rng.integers(0, 256, (train, 28, 28), np.uint8),
+        "y_train": np.arange(train, dtype=np.uint8) % 10,
+        "x_test": rng.integers(0, 256, (test, 28, 28), np.uint8),
+        "y_test": np.arange(test, dtype=np.uint8) % 10,
+    }
+
+
+@pytest.fixture(autouse=True)
+def sigterm_as_before():
+    """Undo what the scripts' `main` does to the handling of SIGTERM."""
+    handler = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.fixture(scope="session")
+def random_digits():
+    """Arrays in Keras's layout: 40 random images to train on, 20 to test with."""
+    return random_arrays(40, 20)
+
+
+@pytest.fixture(scope="session")
+def random_npz(random_digits, tmp_path_factory):
+    """The path of an `.npz` file with `random_digits`."""
+    path = tmp_path_factory.mktemp("random") / "random.npz"
+    np.savez(path, **random_digits)
+    return path
+
+
+@pytest.fixture(scope="session")
+def bundled_digits():
+    """The 5,000 bundled digits, as `data.Digits`."""
+    return data.load_bundled()
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +108,14 @@ def mnist_npz():
     """The path of the real MNIST, named by the environment variable MNIST_NPZ."""
     if "MNIST_NPZ" not in os.environ:
         pytest.skip("MNIST_NPZ does not name the real MNIST")
-    return os.environ["MNIST_NPZ"]
+    return os.path.abspath(os.environ["MNIST_NPZ"])
+
+
+@pytest.fixture(scope="session")
+def mnist_run(mnist_npz, tmp_path_factory):
+    """A folder in which `train.py` has run on the real MNIST, and its result."""
+    folder = tmp_path_factory.mktemp("mnist")
+    return folder, run("train.py", "--data", mnist_npz, cwd=folder)
 
 
 @pytest.fixture(scope="session")
@@ -67,27 +126,14 @@ def bundled_run(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def mnist_run(mnist_npz, tmp_path_factory):
-    """A folder in which `train.py` has run on the real MNIST, and its result."""
-    folder = tmp_path_factory.mktemp("mnist")
-    return folder, run("train.py", "--data", os.path.abspath(mnist_npz), cwd=folder)
+def trained_file(bundled_run):
+    """The path of the model that `bundled_run` has saved."""
+    return bundled_run[0] / "outputs" / "model.keras"
 
 
-@pytest.fixture
-def digits():
-    """Arrays in Keras's layout: 40 random images to train on, 20 to test with."""
-    rng = np.random.default_rng(0)
-    return {
-        "x_train": rng.integers(0, 256, (40, 28, 28), np.uint8),
-        "y_train": np.arange(40, dtype=np.uint8) % 10,
-        "x_test": rng.integers(0, 256, (20, 28, 28), np.uint8),
-        "y_test": np.arange(20, dtype=np.uint8) % 10,
-    }
+@pytest.fixture(scope="session")
+def trained_model(trained_file):
+    """The model that `bundled_run` has saved."""
+    from model import load_model  # here: TensorFlow takes seconds to import
 
-
-@pytest.fixture
-def digits_npz(digits, tmp_path):
-    """The path of an `.npz` file with `digits`."""
-    path = tmp_path / "digits.npz"
-    np.savez(path, **digits)
-    return path
+    return load_model(trained_file)

@@ -1,4 +1,9 @@
+"""MNIST loaded from files, from Keras and, failing that, from the bundled digits."""
+
+import os
 import time
+import uuid
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +13,8 @@ from conftest import write_idx_folder
 from model import keras
 
 
-def assert_same(loaded, expected):
-    for name, array in expected.items():
+def assert_same(loaded, arrays):
+    for name, array in arrays.items():
         np.testing.assert_array_equal(getattr(loaded, name), array)
 
 
@@ -20,34 +25,88 @@ def test_normalize():
     np.testing.assert_allclose(scaled, [[0, 0.2, 1]])
 
 
-def test_load_npz(digits, digits_npz):
-    loaded = data.load_mnist(str(digits_npz))
-    assert_same(loaded, digits)
-    assert loaded.source == str(digits_npz)
+def test_load_npz(random_digits, random_npz):
+    loaded = data.load_mnist(str(random_npz))
+    assert_same(loaded, random_digits)
+    assert loaded.name == "random.npz"
     assert not loaded.bundled
-    assert loaded.repeats == 1
 
 
 @pytest.mark.parametrize("compress", [False, True])
 @pytest.mark.parametrize("dot", [False, True])
-def test_load_idx(tmp_path, digits, dot, compress):
-    write_idx_folder(tmp_path, digits, dot, compress)
-    assert_same(data.load_mnist(str(tmp_path)), digits)
+def test_load_idx(tmp_path, random_digits, dot, compress):
+    write_idx_folder(tmp_path, random_digits, dot, compress)
+    loaded = data.load_mnist(str(tmp_path))
+    assert_same(loaded, random_digits)
+    assert loaded.name == tmp_path.name
 
 
-def test_load_idx_unzipped_under_its_gz_name(tmp_path, digits):
-    write_idx_folder(tmp_path, digits)
+def test_load_idx_unzipped_under_its_gz_name(tmp_path, random_digits):
+    write_idx_folder(tmp_path, random_digits)
     file = tmp_path / "t10k-labels-idx1-ubyte"
     file.rename(tmp_path / "t10k-labels-idx1-ubyte.gz")
-    assert_same(data.load_mnist(str(tmp_path)), digits)
+    assert_same(data.load_mnist(str(tmp_path)), random_digits)
 
 
-def test_keras_mnist_is_taken_where_it_can_be_had(monkeypatch, digits):
-    pairs = (digits["x_train"], digits["y_train"]), (digits["x_test"], digits["y_test"])
-    monkeypatch.setattr(keras.datasets.mnist, "load_data", lambda: pairs)
+# --- Keras's copy
+
+
+@pytest.fixture
+def cached_file(monkeypatch, tmp_path):
+    """Where Keras would keep MNIST; `load_mnist` waits half a second for a download."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr(data, "DOWNLOAD_TIMEOUT", 0.5)
+    monkeypatch.setattr(data, "PROGRESS_INTERVAL", 0.2)
+    (tmp_path / "datasets").mkdir()
+    return tmp_path / "datasets" / "mnist.npz"
+
+
+@pytest.fixture
+def keras_gives(monkeypatch, random_digits):
+    """Let Keras do something first and then return `random_digits` as MNIST."""
+
+    def keras_gives(first):
+        def load_data():
+            first()
+            arrays = random_digits
+            return (arrays["x_train"], arrays["y_train"]), (arrays["x_test"], arrays["y_test"])
+
+        monkeypatch.setattr(keras.datasets.mnist, "load_data", load_data)
+
+    return keras_gives
+
+
+def write_2_5_megabytes(path):
+    with open(path, "wb") as file:
+        file.truncate(2_500_000)
+
+
+def test_a_slow_download_is_waited_for_and_its_progress_printed(
+    cached_file, keras_gives, random_digits, capsys
+):
+    def download():
+        write_2_5_megabytes(cached_file)
+        time.sleep(1)
+
+    keras_gives(download)
     loaded = data.load_mnist()
-    assert_same(loaded, digits)
-    assert not loaded.bundled
+    assert_same(loaded, random_digits)
+    assert (loaded.name, loaded.bundled) == ("MNIST", False)
+    printed = capsys.readouterr()
+    first, *progress = printed.out.splitlines()
+    assert first == f"Downloading MNIST (11 MB) to {cached_file}"
+    assert set(progress) == {"2.5 MB downloaded"}
+    assert 2 <= len(progress) <= 4
+    assert printed.err == ""
+
+
+def test_keras_cached_copy_is_taken_without_a_word(
+    cached_file, keras_gives, random_digits, capsys
+):
+    write_2_5_megabytes(cached_file)
+    keras_gives(lambda: time.sleep(1))  # a slow disk is no download
+    assert_same(data.load_mnist(), random_digits)
+    assert capsys.readouterr() == ("", "")
 
 
 def unreachable():
@@ -59,70 +118,58 @@ def silent():
 
 
 @pytest.mark.parametrize(
-    ("load_data", "reason"), [(unreachable, "no route to host"), (silent, "no answer")]
+    ("server", "reason"),
+    [(unreachable, "no route to host"), (silent, "no answer within 0.5 s")],
 )
-def test_bundled_digits_where_mnist_cannot_be_had(
-    monkeypatch, tmp_path, capsys, load_data, reason
+def test_bundled_digits_are_taken_where_mnist_cannot_be_had(
+    cached_file, keras_gives, bundled_digits, capsys, server, reason
 ):
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setattr(keras.datasets.mnist, "load_data", load_data)
-    monkeypatch.setattr(data, "DOWNLOAD_ANSWER_SECONDS", 0.2)
+    keras_gives(server)
     loaded = data.load_mnist()
     assert loaded.bundled
-    assert len(loaded.x_train) * loaded.repeats == 60_000
-    message = capsys.readouterr().err
-    assert message.count("\n") == 1
-    assert reason in message
-    assert "bundled digits" in message
+    assert loaded.name == bundled_digits.name
+    np.testing.assert_array_equal(loaded.x_train, bundled_digits.x_train)
+    assert capsys.readouterr().err == (
+        f"MNIST cannot be downloaded ({reason}): using the bundled digits instead; "
+        "to use your own copy, give --data PATH\n"
+    )
 
 
-def test_a_download_that_has_begun_is_waited_for(monkeypatch, tmp_path, digits):
-    def slow():
-        (tmp_path / "datasets").mkdir()
-        (tmp_path / "datasets" / "mnist.npz").write_bytes(b"the first bytes")
-        time.sleep(0.6)
-        return (digits["x_train"], digits["y_train"]), (digits["x_test"], digits["y_test"])
+@pytest.mark.parametrize("writable", [True, False])
+def test_keras_cache_file_lies_where_keras_puts_it(tmp_path, monkeypatch, writable):
+    home = tmp_path if writable else tmp_path / "file" / "below"
+    (tmp_path / "file").write_text("for the superuser, too, nothing can be written below it")
+    monkeypatch.setenv("KERAS_HOME", str(home))
+    # Keras reads KERAS_HOME when it is imported, so here it has to be told. The name is
+    # another one, for the folder may be that of all users, with MNIST in it.
+    name = f"test-{uuid.uuid4()}"
+    path = keras.utils.get_file(name, (tmp_path / "file").as_uri(), cache_dir=str(home))
+    os.remove(path)
+    assert data.keras_cache_file() == Path(path).with_name("mnist.npz")
 
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setattr(keras.datasets.mnist, "load_data", slow)
-    monkeypatch.setattr(data, "DOWNLOAD_ANSWER_SECONDS", 0.2)
-    assert not data.load_mnist().bundled
+
+def test_keras_is_where_the_scripts_look_for_its_copy(bundled_run):
+    """Nothing can be downloaded in that run, but Keras has prepared its folder."""
+    folder, result = bundled_run
+    cached = folder / "datasets" / "mnist.npz"
+    assert result.stdout.startswith(f"Downloading MNIST (11 MB) to {cached}\n")
+    assert cached.parent.is_dir()
 
 
-def test_bundled_digits_are_balanced_and_mixed():
-    loaded = data.load_mnist(str(data.BUNDLED))
-    np.testing.assert_array_equal(np.bincount(loaded.y_train), [400] * 10)
-    np.testing.assert_array_equal(np.bincount(loaded.y_test), [100] * 10)
-    for labels in (loaded.y_train, loaded.y_test):
+# --- the bundled digits
+
+
+def test_bundled_digits_are_balanced_and_mixed(bundled_digits):
+    np.testing.assert_array_equal(np.bincount(bundled_digits.y_train), [400] * 10)
+    np.testing.assert_array_equal(np.bincount(bundled_digits.y_test), [100] * 10)
+    for labels in (bundled_digits.y_train, bundled_digits.y_test):
         assert len(set(labels[:50])) == 10
 
 
-def test_bundled_digits_are_training_images_of_mnist(mnist_npz):
-    bundled, mnist = data.load_mnist(str(data.BUNDLED)), data.load_mnist(mnist_npz)
+def test_bundled_digits_are_training_images_of_mnist(mnist_npz, bundled_digits):
+    mnist = data.load_mnist(mnist_npz)
     known = {x.tobytes(): y for x, y in zip(mnist.x_train, mnist.y_train, strict=True)}
-    x = np.concatenate([bundled.x_train, bundled.x_test])
-    y = np.concatenate([bundled.y_train, bundled.y_test])
+    x = np.concatenate([bundled_digits.x_train, bundled_digits.x_test])
+    y = np.concatenate([bundled_digits.y_train, bundled_digits.y_test])
     assert [known.get(image.tobytes()) for image in x] == y.tolist()
     assert len({image.tobytes() for image in x}) == 5000
-
-
-def test_hold_out(digits):
-    (x, y), (x_held, y_held) = data.hold_out(data.Digits(**digits, source="a", name="b"), 10)
-    np.testing.assert_array_equal(np.concatenate([x, x_held]), digits["x_train"])
-    np.testing.assert_array_equal(np.concatenate([y, y_held]), digits["y_train"])
-    assert len(x_held) == 10
-
-
-def test_repeated_digits_are_never_also_held_out(digits):
-    (x, y), (x_held, _) = data.hold_out(
-        data.Digits(**digits, source="a", name="b", repeats=3), 10
-    )
-    assert x.shape == (90, 28, 28)
-    np.testing.assert_array_equal(y[30:60], digits["y_train"][:30])
-    assert not {image.tobytes() for image in x} & {image.tobytes() for image in x_held}
-
-
-@pytest.mark.parametrize("count", [-1, 40])
-def test_hold_out_leaves_something_to_train_on(digits, count):
-    with pytest.raises(ValueError, match="40 training digits"):
-        data.hold_out(data.Digits(**digits, source="a", name="b"), count)

@@ -1,181 +1,60 @@
-"""A person's own images brought to MNIST's form, and read."""
+"""A person's own pictures: read from files, digits found, brought to MNIST's form."""
 
 import struct
 import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 from scipy import ndimage
 
 import data
-import model
+import images
+import pages
 import render
-from predict import read_images
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return data.load_mnist(str(data.BUNDLED))
-
-
-@pytest.fixture(scope="module")
-def network(bundled_run):
-    return model.load_network(bundled_run[0] / "outputs" / "model.keras")
+from cli import InputError
 
 
 @pytest.fixture
 def seven():
-    """A large 7 of thick strokes in light grey paper: (200, 150), dark on light."""
-    grey = np.full((200, 150), 0.8, np.float32)
-    grey[50:66, 40:110] = 0.2
-    for row in range(66, 160):
-        column = 100 - (row - 66) // 2
-        grey[row, column : column + 14] = 0.2
-    return grey
+    """A large 7 of thick strokes on light grey paper, (200, 150)."""
+    return on_paper((200, 150), [(40, 58, 110, 58), (102, 58, 60, 160)], width=14)
 
 
-def read(network, grey):
-    """Digit and confidence for each grey image; -1 where no digit is found."""
-    seen = []
-    for image in grey:
-        try:
-            seen.append(data.to_mnist(image))
-        except ValueError:
-            seen.append(np.full((28, 28), np.nan))
-    probabilities = network(np.array(seen)).numpy()
-    lost = np.isnan(probabilities[:, 0])
-    return np.where(lost, -1, probabilities.argmax(axis=1)), probabilities.max(axis=1)
+def on_paper(shape, strokes, width=10, paper=0.8, ink=0.2):
+    """A grey picture with straight strokes (x, y, x, y) on paper."""
+    image = Image.new("L", shape[::-1], round(255 * paper))
+    for stroke in strokes:
+        ImageDraw.Draw(image).line(stroke, fill=round(255 * ink), width=width)
+    return images.to_grey(image)
 
 
-# --- the steps, each against independent code or a known answer
+def only_digit(grey):
+    """The form (28, 28) of the one digit in a picture."""
+    ((digit,),) = images.find_digits(grey)
+    return digit.pixels
 
 
-def test_otsu_threshold_is_that_of_trying_them_all():
-    rng = np.random.default_rng(0)
-    values = np.concatenate([rng.normal(0.2, 0.05, 3000), rng.normal(0.7, 0.1, 500)]).clip(0)
-
-    def between(threshold):
-        low, high = values[values < threshold], values[values >= threshold]
-        return len(low) * len(high) * (low.mean() - high.mean()) ** 2
-
-    candidates = np.linspace(0.05, 0.9, 400)
-    best = max(candidates, key=between)
-    assert data.otsu_threshold(values) == pytest.approx(best, abs=1.5 * values.max() / 64)
-
-
-@pytest.mark.parametrize("share", [0, 0.16, 0.5, 0.8, 1])
-def test_quantile_is_numpys(share):
-    values = np.random.default_rng(0).normal(size=(3, 81))
-    expected = np.quantile(values, share, axis=-1, method="lower")
-    np.testing.assert_array_equal(data.quantile(values, share), expected)
+def read(model, pictures):
+    """The text read in each grey picture, its lines joined by spaces."""
+    texts = []
+    for grey in pictures:
+        lines = images.find_digits(grey)
+        if lines:
+            seen = np.array([digit.pixels for line in lines for digit in line])
+            answers = iter(model(seen).numpy().argmax(axis=1))
+            lines = ["".join(str(next(answers)) for _ in line) for line in lines]
+        texts.append(" ".join(lines))
+    return texts
 
 
-def test_without_paper_takes_uneven_light_and_leaves_ink(seven):
-    light = np.linspace(0.5, 1, 150)[np.newaxis] * np.linspace(1, 0.8, 200)[:, np.newaxis]
-    rest = data.without_paper((seven * light).astype(np.float32), data.WINDOW)
-    ink = ndimage.binary_erosion(seven < 0.5)
-    assert rest[ink].max() < -0.2
-    assert np.abs(rest[ndimage.binary_erosion(seven > 0.5, iterations=8)]).max() < 0.08
-
-
-def test_digit_has_mnists_size_place_and_strength(seven):
-    seen = data.to_mnist(seven)
-    assert seen.shape == (28, 28)
-    assert seen.dtype == np.float32
-    rows, columns = np.nonzero(seen > 0.3)
-    assert max(np.ptp(rows), np.ptp(columns)) + 1 in (19, 20, 21)
-    assert np.ptp(rows) > np.ptp(columns)  # the aspect ratio is kept
-    np.testing.assert_allclose(ndimage.center_of_mass(seen), 14, atol=0.1)
-    assert seen.max() == pytest.approx(1)
-    assert seen.min() == 0
-    assert seen[seen < 0.02].size > 500  # black, not grey
-
-
-def test_mnist_digits_pass_almost_unchanged(digits):
-    mnist = data.normalize(digits.x_test[:100])
-    seen = np.array([data.to_mnist(image) for image in mnist])
-    assert np.abs(seen - mnist).mean() < 0.035
-    centers = np.array([ndimage.center_of_mass(image) for image in mnist])
-    ours = np.array([ndimage.center_of_mass(image) for image in seen])
-    np.testing.assert_allclose(ours.mean(axis=0), centers.mean(axis=0), atol=0.1)
-
-
-@pytest.mark.parametrize("width", [1, 2, 3, 5])
-def test_thin_pen_comes_out_as_wide_as_mnists(width):
-    grey = np.ones((400, 400), np.float32)
-    grey[50:350, 200 : 200 + width] = 0
-    grey[50 : 50 + width, 120:200] = 0
-    seen = data.to_mnist(grey)
-    assert 1.8 < seen[12:20].sum(axis=1).mean() < 3
-
-
-def test_loose_parts_stay_and_strangers_go(seven):
-    def seen(change):
-        grey = seven.copy()
-        change(grey)
-        return data.to_mnist(grey)
-
-    def bar(grey):
-        grey[35:42, 40:100] = 0.2
-
-    def speck(grey):
-        grey[20:22, 20:22] = 0.2
-
-    def neighbour(grey):
-        grey[90:150, :9] = 0.2
-
-    def page_edge(grey):
-        grey[:, 142:] = 0.3
-
-    def drawn_box(grey):
-        for rows, columns in [((25, 28), (15, 135)), ((182, 185), (15, 135))]:
-            grey[slice(*rows), slice(*columns)] = 0.2
-        for columns in [(15, 18), (132, 135)]:
-            grey[25:185, slice(*columns)] = 0.2
-
-    plain = data.to_mnist(seven)
-    assert np.abs(seen(bar) - plain).mean() > 0.05
-    for stranger in (speck, neighbour, page_edge, drawn_box):
-        assert np.abs(seen(stranger) - plain).mean() < 0.02, stranger.__name__
-
-
-def test_faint_ink_is_found_beside_a_dark_page_edge(seven):
-    faint = np.where(seven < 0.5, 0.72, 0.8).astype(np.float32)
-    faint[:, 130:] = 0
-    assert np.abs(data.to_mnist(faint) - data.to_mnist(seven)).mean() < 0.02
-
-
-def without_digit(size):
-    rng = np.random.default_rng(0)
-    rows, columns = np.indices((size, size)) / size
-    noise = rng.normal(size=(size, size))
-    return {
-        "black": 0 * rows,
-        "white": 0 * rows + 1,
-        "gradient": 0.3 + 0.5 * columns,
-        "noise": 0.5 + 0.1 * noise,
-        "noise on a gradient": 0.3 + 0.5 * columns + 0.01 * noise,
-        "any pixel": rng.random((size, size)),
-        "blob": 0.8 - 0.6 * ((rows - 0.5) ** 2 + (columns - 0.4) ** 2 < 0.06),
-        "round light": 1 - 0.5 * ((rows - 0.5) ** 2 + (columns - 0.5) ** 2),
-    }
-
-
-@pytest.mark.parametrize("size", [28, 100, 400])
-@pytest.mark.parametrize("kind", without_digit(1))
-def test_no_digit_is_no_guess(kind, size):
-    grey = without_digit(size)[kind].clip(0, 1).astype(np.float32)
-    with pytest.raises(ValueError, match=r"^no digit found$"):
-        data.to_mnist(grey)
-
-
-# --- image files of every kind
+# --- picture files of every kind
 
 
 def save(image, path, **options):
+    """The grey picture that is read from `image`, saved to `path`."""
     image.save(path, **options)
-    return data.read_image(str(path))
+    return images.to_grey(images.read_image(str(path)))
 
 
 @pytest.mark.parametrize(
@@ -207,19 +86,26 @@ def test_every_mode_reads_the_same(tmp_path, seven, mode, ending):
         image = Image.fromarray(pixels.astype({"I": np.int32, "F": np.float32}[mode]))
     else:
         image = Image.fromarray(pixels).convert(mode)
-    grey = save(image, tmp_path / f"x.{ending}")
+    path = tmp_path / f"x.{ending}"
+    grey = save(image, path)
+    assert images.read_image(str(path)).mode == "RGB"
     assert grey.dtype == np.float32
-    assert (grey.min(), grey.max()) >= (0, 0.7)
-    assert np.abs(data.to_mnist(grey) - data.to_mnist(seven)).mean() < 0.03
+    assert grey.max() > 0.7
+    assert np.abs(only_digit(grey) - only_digit(seven)).mean() < 0.03
 
 
 @pytest.mark.parametrize("ink", [0, 255])
-def test_transparent_parts_are_paper(tmp_path, seven, ink):
-    alpha = Image.fromarray(np.uint8(255 * (seven < 0.5)))
-    image = Image.merge("LA", [Image.new("L", alpha.size, ink), alpha])
-    grey = save(image, tmp_path / "x.png")
-    np.testing.assert_array_equal(grey[seven > 0.5], 1 - ink / 255)
-    np.testing.assert_array_equal(grey[seven < 0.5], ink / 255)
+@pytest.mark.parametrize("mode", ["LA", "P"])
+def test_transparent_parts_are_paper(tmp_path, seven, mode, ink):
+    drawn = seven < 0.5
+    if mode == "LA":
+        alpha = Image.fromarray(np.uint8(255 * drawn))
+        image, options = Image.merge("LA", [Image.new("L", alpha.size, ink), alpha]), {}
+    else:  # a palette with a transparent entry
+        image, options = Image.fromarray(np.uint8(drawn)).convert("P"), {"transparency": 0}
+        image.putpalette([128] * 3 + [ink] * 3)
+    grey = save(image, tmp_path / "x.png", **options)
+    np.testing.assert_array_equal(grey, np.where(drawn, ink / 255, 1 - ink / 255))
 
 
 @pytest.mark.parametrize(("orientation", "turn"), [(3, 2), (6, 1), (8, 3)])
@@ -242,8 +128,8 @@ def test_of_an_animation_the_first_frame_is_read(tmp_path, seven):
 def test_large_photos_are_read_at_a_bounded_size(tmp_path, seven, ending):
     photo = Image.fromarray(np.uint8(255 * seven)).resize((6000, 8000))
     grey = save(photo, tmp_path / f"x.{ending}")
-    assert max(grey.shape) == data.SIDE
-    assert np.abs(data.to_mnist(grey) - data.to_mnist(seven)).mean() < 0.03
+    assert max(grey.shape) == images.MAX_SIDE
+    assert np.abs(only_digit(grey) - only_digit(seven)).mean() < 0.03
 
 
 def test_a_decompression_bomb_is_not_unpacked(tmp_path):
@@ -254,8 +140,8 @@ def test_a_decompression_bomb_is_not_unpacked(tmp_path):
     header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 0, 0, 0, 0)
     png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b""))
     (tmp_path / "bomb.png").write_bytes(png)
-    with pytest.raises(ValueError, match="decompression bomb"):
-        data.read_image(str(tmp_path / "bomb.png"))
+    with pytest.raises(InputError, match="decompression bomb"):
+        images.read_image(str(tmp_path / "bomb.png"))
 
 
 def test_folders_are_searched_in_natural_order(tmp_path):
@@ -270,26 +156,285 @@ def test_folders_are_searched_in_natural_order(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "empty").mkdir()
-    found = data.find_images([str(tmp_path), "nowhere.png", str(tmp_path / "empty")])
+    found = images.find_images([str(tmp_path), "nowhere.png", str(tmp_path / "empty")])
     names = [path.removeprefix(str(tmp_path)) for path in found]
     assert names == ["/a/x2.png", "/b9.JPG", "/b10.png", "nowhere.png", "/empty"]
 
 
+def test_digits_of_other_scripts_in_file_names_are_letters():
+    names = ["2b.png", "1٣2.png", "1b2.png", "²3.png"]
+    assert sorted(names, key=images.natural_order)[:3] == ["1b2.png", "1٣2.png", "2b.png"]
+
+
+# --- the steps, each against independent code or a known answer
+
+
+def test_otsu_threshold_is_that_of_trying_them_all():
+    rng = np.random.default_rng(0)
+    values = np.concatenate([rng.normal(0.2, 0.05, 3000), rng.normal(0.7, 0.1, 500)]).clip(0)
+
+    def between(threshold):
+        low, high = values[values < threshold], values[values >= threshold]
+        return len(low) * len(high) * (low.mean() - high.mean()) ** 2
+
+    best = max(np.linspace(0.05, 0.9, 400), key=between)
+    assert images.otsu_threshold(values) == pytest.approx(best, abs=1.5 * values.max() / 64)
+
+
+@pytest.mark.parametrize("dark_ink", [True, False])
+def test_uneven_light_is_subtracted_and_ink_stays(seven, dark_ink):
+    light = np.linspace(0.5, 1, 150)[np.newaxis] * np.linspace(1, 0.8, 200)[:, np.newaxis]
+    grey = np.float32((seven if dark_ink else 1 - seven) * light)
+    ink, paper, white = images.subtract_background(grey, dark_ink)
+    drawn = seven < 0.5
+    assert ink[ndimage.binary_erosion(drawn, iterations=3)].min() > 0.25
+    assert np.abs(ink[~ndimage.binary_dilation(drawn, iterations=3)]).max() < 0.2
+    assert np.abs(paper - (0.8 if dark_ink else 0.2) * light).max() < 0.12
+    assert 0.6 < white < 0.85
+
+
+@pytest.mark.parametrize("width", [1, 3, 5, 9])
+def test_stroke_width_is_that_of_a_bar(width):
+    bar = np.zeros((80, 40), bool)
+    bar[10:70, 20 : 20 + width] = True
+    assert images.stroke_width(bar) == pytest.approx(width, rel=0.08)
+
+
+def mask_of(*strokes, shape=(256, 256), width=2):
+    return on_paper(shape, strokes, width) < 0.5
+
+
+@pytest.mark.parametrize("drop", [-40, 0, 40])  # of 256 pixels, so 9 degrees
+def test_long_lines_are_found_at_small_angles(drop):
+    line = mask_of((0, 128 - drop / 2, 255, 128 + drop / 2))
+    stroke = mask_of((100, 30, 150, 60), (60, 20, 60, 90))
+    found = images.long_lines(line | stroke)
+    assert found[line].mean() > 0.95
+    assert not found[stroke & ~line].any()
+
+
+@pytest.mark.parametrize("drop", [0, 80])
+def test_short_and_steep_lines_are_no_rules(drop):
+    short = mask_of((60, 128, 190, 128 + drop / 4))
+    steep = mask_of((0, 128 - drop, 255, 128 + drop)) if drop else short
+    assert not images.find_rules(short | steep).any()
+
+
+def test_a_stroke_that_crosses_squared_paper_stays_whole():
+    lines = [(0, 60, 255, 66), (0, 190, 255, 196), (90, 0, 84, 255), (210, 0, 204, 255)]
+    squared = mask_of(*lines, width=2)
+    stroke = mask_of((110, 30, 170, 110), width=8)
+    rules = images.find_rules(squared | stroke)
+    assert rules[squared & ~ndimage.binary_dilation(stroke, iterations=4)].mean() > 0.95
+    assert ndimage.label(stroke & ~rules)[1] == 1
+
+
+# Parts of the picture's side: a sheet, turned a little, lies in the middle of the table.
+ROWS, COLUMNS = np.indices((200, 300)) / 200 - 0.5
+TURNED = 0.98 * ROWS - 0.2 * (COLUMNS - 0.25), 0.2 * ROWS + 0.98 * (COLUMNS - 0.25)
+
+
+@pytest.mark.parametrize("table", [0.2, 0.65])
+def test_a_sheet_on_a_table_is_found(table):
+    sheet = (np.abs(TURNED[0]) < 0.3) & (np.abs(TURNED[1]) < 0.4)
+    grey = np.where(sheet, 0.9, table)
+    grey[80:120, 150:153] = 0.1  # a digit on it
+    found = Image.fromarray(images.find_sheet(grey.astype(np.float32)))
+    found = np.asarray(found.resize(sheet.shape[::-1]))
+    assert not found[~sheet].any()
+    assert found[ndimage.binary_erosion(sheet, iterations=8)].all()
+
+
+@pytest.mark.parametrize("kind", ["plain", "hard shadow", "gradient", "black"])
+def test_without_a_sheet_in_view_the_whole_picture_is_searched(kind):
+    light = {
+        "plain": 1 + 0 * ROWS,
+        "hard shadow": np.where(ROWS + 0.3 * COLUMNS > 0, 1, 0.5),
+        "gradient": 0.7 + 0.4 * ROWS,
+        "black": 0 * ROWS,
+    }[kind]
+    grey = np.float32(0.9 * light)
+    grey[80:120, 150:153] *= 0.2
+    assert images.find_sheet(grey).all()
+
+
+def boxes(*corners):
+    """The start and stop of boxes given as (top, left, bottom, right)."""
+    return np.split(np.array(corners, float), 2, axis=1)
+
+
+def test_a_drawn_box_encloses_digits_and_a_zero_no_speck():
+    start, stop = boxes((0, 0, 90, 140), (20, 20, 60, 40), (30, 80, 70, 110), (45, 90, 49, 94))
+    mass = np.array([1000, 300, 300, 40])
+    assert images.encloses_others(start, stop, mass).tolist() == [True, False, False, False]
+
+
+def level_of(*corners):
+    """A level with pieces in boxes given as (top, left, bottom, right)."""
+    start, stop = boxes(*corners)
+    fields = dict.fromkeys(images.Level._fields)
+    return images.Level(**fields | {"start": start, "stop": stop})
+
+
+@pytest.mark.parametrize(
+    ("corners", "merged"),
+    [
+        ([(0, 10, 6, 40), (9, 5, 50, 30)], [[0, 1]]),  # the bar of a 5
+        ([(0, 0, 50, 30), (56, 0, 106, 30)], [[0], [1]]),  # two close rows
+        ([(0, 0, 50, 30), (0, 34, 50, 60)], [[0], [1]]),  # two digits side by side
+        ([(0, 0, 20, 30), (35, 0, 50, 30)], [[0], [1]]),  # too far apart for one digit
+        ([(0, 5, 12, 35), (14, 5, 28, 30), (30, 5, 50, 35)], [[0, 1, 2]]),  # three parts
+    ],
+)
+def test_pieces_one_above_the_other_are_merged_to_digits(corners, merged):
+    groups = images.merge_stacked(np.arange(len(corners)), level_of(*corners), 50)
+    assert groups == merged
+
+
+def test_a_loose_part_goes_to_the_digit_next_to_it():
+    level = level_of((0, 0, 50, 30), (0, 60, 50, 90), (10, 54, 14, 58), (90, 0, 94, 4))
+    groups = [[0], [1]]
+    for piece in (2, 3):  # beside the second digit, and far from both
+        images.add_to_nearest(piece, groups, level)
+    assert groups == [[0], [1, 2]]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("place", "lines"),
+    [
+        (lambda row, column: (80 * row, 50 * column), ["012345", "6789"]),
+        (lambda row, column: (110 * row + 32 * column, 50 * column), ["012345", "6789"]),
+        (lambda row, column: (80 * row + 2.5 * column**2, 50 * column), ["012345", "6789"]),
+        (lambda row, column: (110 * row - 32 * column, 50 * column), ["012345", "6789"]),
+    ],
+    ids=["straight", "slanted", "curved", "rising"],
+)
+def test_digits_are_read_line_by_line(place, lines, seed):
+    rng = np.random.default_rng(seed)
+    places = [place(row, n) for row, line in enumerate(lines) for n in range(len(line))]
+    order = rng.permutation(10)  # in which the pieces are found
+    start = np.array(places)[order] + rng.uniform(-5, 5, (10, 2))
+    stop = start + rng.uniform((40, 20), (50, 35), (10, 2))
+    found = images.sort_into_lines(start, stop)
+    assert ["".join(str(order[i]) for i in line) for line in found] == lines
+
+
+def test_digits_on_a_cross_are_read_row_by_row():
+    middle, step = np.array((100, 100)), 70
+    places = [(-1, 0), (0, -1), (0, 0), (0, 1), (1, 0)]
+    start = middle + step * np.array(places)
+    lines = images.sort_into_lines(start, np.add(start, (50, 35)))
+    assert ["".join("93567"[i] for i in line) for line in lines] == ["9", "356", "7"]
+
+
+# --- the form of the digits
+
+
+def test_a_digit_has_mnists_size_place_and_strength(seven):
+    seen = only_digit(seven)
+    assert seen.shape == (28, 28)
+    assert seen.dtype == np.float32
+    rows, columns = np.nonzero(seen > 0.3)
+    assert max(np.ptp(rows), np.ptp(columns)) + 1 in (19, 20, 21)
+    assert np.ptp(rows) > np.ptp(columns)  # the aspect ratio is kept
+    np.testing.assert_allclose(ndimage.center_of_mass(seen), 14, atol=0.1)
+    assert seen.max() == pytest.approx(1)
+    assert seen.min() == 0
+    assert seen[seen < 0.02].size > 500  # black, not grey
+
+
+def test_boxes_are_those_of_the_digits(seven):
+    twice = np.pad(np.hstack([seven, seven]), ((0, 0), (0, 400)), constant_values=0.8)
+    (line,) = images.find_digits(twice)
+    for shift, digit in zip([0, 150], line, strict=True):
+        np.testing.assert_allclose(digit.box, (40 + shift, 51, 110 + shift, 163), atol=7)
+
+
+def test_mnist_digits_pass_almost_unchanged(bundled_digits):
+    mnist = data.normalize(bundled_digits.x_test[:100])
+    seen = np.array([only_digit(image) for image in mnist])
+    assert np.abs(seen - mnist).mean() < 0.035
+    centers, ours = (
+        np.array([ndimage.center_of_mass(image) for image in digits])
+        for digits in (mnist, seen)
+    )
+    np.testing.assert_allclose(ours.mean(axis=0), centers.mean(axis=0), atol=0.1)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 5])
+def test_a_thin_pen_comes_out_as_wide_as_mnists(width):
+    grey = on_paper((400, 400), [(200, 50, 200, 350), (120, 50, 200, 50)], width, 1, 0)
+    assert 1.8 < only_digit(grey)[12:20].sum(axis=1).mean() < 3
+
+
+def test_loose_parts_stay_and_strangers_go(seven):
+    def with_strokes(*strokes, width=3):
+        return only_digit(np.minimum(seven, on_paper(seven.shape, strokes, width)))
+
+    plain = only_digit(seven)
+    assert np.abs(with_strokes((45, 38, 100, 38), width=7) - plain).mean() > 0.05
+    corners = [(15, 25), (135, 25), (135, 185), (15, 185), (15, 25)]
+    strangers = {
+        "speck": with_strokes((20, 21, 23, 21)),
+        "digit cut off by the frame": with_strokes((2, 90, 2, 150), width=9),
+        "drawn box": with_strokes(sum(corners, ())),
+        "page edge": only_digit(np.where(np.arange(150) > 142, 0.3, seven).astype(np.float32)),
+    }
+    for name, seen in strangers.items():
+        assert np.abs(seen - plain).mean() < 0.02, name
+
+
+def test_faint_ink_is_found_beside_a_dark_page_edge(seven):
+    faint = np.where(seven < 0.5, 0.72, 0.8).astype(np.float32)
+    faint[:, 130:] = 0
+    assert np.abs(only_digit(faint) - only_digit(seven)).mean() < 0.04
+
+
+def without_digit(size):
+    rng = np.random.default_rng(0)
+    rows, columns = np.indices((size, size)) / size
+    noise = rng.normal(size=(size, size))
+    return {
+        "black": 0 * rows,
+        "white": 0 * rows + 1,
+        "gradient": 0.3 + 0.5 * columns,
+        "noise": 0.5 + 0.1 * noise,
+        "noise on a gradient": 0.3 + 0.5 * columns + 0.01 * noise,
+        "any pixel": rng.random((size, size)),
+        "blob": 0.8 - 0.6 * ((rows - 0.5) ** 2 + (columns - 0.4) ** 2 < 0.06),
+        "round light": 1 - 0.5 * ((rows - 0.5) ** 2 + (columns - 0.5) ** 2),
+    }
+
+
+@pytest.mark.parametrize("size", [28, 100, 400])
+@pytest.mark.parametrize("kind", without_digit(1))
+def test_where_no_digit_is_none_is_found(kind, size):
+    grey = without_digit(size)[kind].clip(0, 1).astype(np.float32)
+    assert images.find_digits(grey) == []
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 1000), (1000, 1), (2, 3), (1600, 20)])
+@pytest.mark.parametrize("fill", ["white", "random"])
+def test_pictures_of_odd_shapes_are_searched_too(shape, fill):
+    random = np.random.default_rng(0).random(shape, np.float32)
+    images.find_digits(random if fill == "random" else np.ones(shape, np.float32))
+
+
 # --- what is read
 
-
-ROWS, COLUMNS = np.float32(np.indices((28, 28)) / 28)
+ACROSS = np.linspace(0, 1, 28, dtype=np.float32)
 CHANGES = {
     "inverted": lambda grey: 1 - grey,
     "padded": lambda grey: np.pad(grey, ((5, 30), (40, 0))),
     "padded and inverted": lambda grey: 1 - np.pad(grey, 100),
-    "cropped": lambda grey: grey[4:-4, 4:-4],
+    "cropped": lambda grey: grey[3:-3, 3:-3],
     "paler": lambda grey: 0.4 + 0.15 * grey,
-    "on a gradient": lambda grey: 0.7 * grey + 0.3 * COLUMNS,
-    "dark on a gradient": lambda grey: 0.9 - 0.6 * grey - 0.2 * ROWS,
+    "on a gradient": lambda grey: 0.7 * grey + 0.3 * ACROSS,
+    "dark on a gradient": lambda grey: 0.9 - 0.6 * grey - 0.2 * ACROSS[:, np.newaxis],
     "2 times": lambda grey: enlarge(grey, 2),
     "5 times": lambda grey: enlarge(grey, 5),
-    "20 times": lambda grey: enlarge(grey, 20),
+    "12 times": lambda grey: enlarge(grey, 12),
 }
 
 
@@ -297,63 +442,109 @@ def enlarge(grey, times):
     return np.asarray(Image.fromarray(grey).resize((28 * times, 28 * times)))
 
 
+@pytest.fixture(scope="module")
+def sure_digits(trained_model, bundled_digits):
+    """Test digits that the model is sure of, as grey pictures, and its answers."""
+    grey = data.normalize(bundled_digits.x_test[:60])
+    probabilities = trained_model(grey).numpy()
+    sure = probabilities.max(axis=1) > 0.99
+    assert sum(sure) > 25
+    return grey[sure], [str(digit) for digit in probabilities[sure].argmax(axis=1)]
+
+
 @pytest.mark.parametrize("change", CHANGES)
-def test_what_does_not_matter_does_not_change_the_answer(network, digits, change):
-    grey = data.normalize(digits.x_test[:100])
-    before, confidence = read(network, grey)
-    sure = confidence > 0.99
-    assert sum(sure) > 40
-    after, _ = read(network, [CHANGES[change](image) for image in grey[sure]])
-    np.testing.assert_array_equal(after, before[sure])
+def test_what_does_not_matter_does_not_change_the_answer(trained_model, sure_digits, change):
+    pictures, answers = sure_digits
+    assert read(trained_model, [CHANGES[change](grey) for grey in pictures]) == answers
 
 
-def test_an_alpha_channel_does_not_change_the_answer(network, digits, tmp_path):
-    grey, seen = data.normalize(digits.x_test[:50]), []
-    for image in digits.x_test[:50]:
-        ink = Image.merge("LA", [Image.new("L", (28, 28), 0), Image.fromarray(image)])
-        seen.append(save(ink, tmp_path / "x.png"))
-    before, confidence = read(network, grey)
-    after, _ = read(network, seen)
-    np.testing.assert_array_equal(after[confidence > 0.99], before[confidence > 0.99])
+def test_mnist_is_found_and_read_as_well_as_directly(trained_model, bundled_digits):
+    mnist, y_true = data.normalize(bundled_digits.x_test[:300]), bundled_digits.y_test[:300]
+    direct = np.mean(trained_model(mnist).numpy().argmax(axis=1) == y_true)
+    found = np.mean(
+        [a == str(b) for a, b in zip(read(trained_model, mnist), y_true, strict=True)]
+    )
+    assert found >= direct - 0.01
 
 
-# At least so many per cent of rendered digits are read rightly by the network of the default
-# run, and by that of two epochs on the bundled digits alone. The README has what is measured.
-FLOORS = {"clean": (95, 88), "photo": (95, 88), "hard": (91, 80), "tiny": (91, 80)}
+# At least so many per cent of rendered single digits are read rightly by the model of the
+# default run, and by that of two epochs on the bundled digits. The README has what is measured.
+LEVEL_FLOORS = {"clean": (95, 88), "photo": (95, 88), "hard": (82, 80), "tiny": (85, 70)}
 
 
-def accuracy(network, images, labels, level, count):
-    grey = [
-        data.shrink(data.to_grey(image), data.SIDE) for image in rendered(images, level, count)
-    ]
-    return 100 * np.mean(read(network, grey)[0] == labels[:count])
-
-
-def rendered(images, level, count):
-    """The first `count` of `images`, each rendered by a generator of its own."""
-    for index in range(count):
-        yield render.render(images[index], level, np.random.default_rng(index), images)
+def accuracy(model, x_test, y_test, level):
+    """Per cent of single digits read rightly, each rendered by a generator of its own."""
+    rendered = (
+        render.render(digit, level, np.random.default_rng(seed), x_test)
+        for seed, digit in enumerate(x_test[: len(y_test)])
+    )
+    pictures = (images.to_grey(images.flatten(image)) for image in rendered)
+    return 100 * np.mean(
+        [text == str(y) for text, y in zip(read(model, pictures), y_test, strict=True)]
+    )
 
 
 @pytest.mark.parametrize("level", render.LEVELS)
-def test_rendered_images_are_read(network, digits, level):
-    assert accuracy(network, digits.x_test, digits.y_test, level, 50) >= FLOORS[level][1]
+def test_rendered_digits_are_read(trained_model, bundled_digits, level):
+    x_test, y_test = bundled_digits.x_test, bundled_digits.y_test[:50]
+    assert accuracy(trained_model, x_test, y_test, level) >= LEVEL_FLOORS[level][1]
 
 
 @pytest.mark.parametrize("level", render.LEVELS)
 def test_rendered_mnist_is_read_by_the_default_run(mnist_npz, mnist_run, level):
+    from model import load_model
+
     mnist = data.load_mnist(mnist_npz)
-    network = model.load_network(mnist_run[0] / "outputs" / "model.keras")
-    assert accuracy(network, mnist.x_test, mnist.y_test, level, 120) >= FLOORS[level][0]
+    model = load_model(mnist_run[0] / "outputs" / "model.keras")
+    assert accuracy(model, mnist.x_test, mnist.y_test[:60], level) >= LEVEL_FLOORS[level][0]
 
 
-def test_mnist_saved_as_png_is_read_as_well_as_directly(mnist_npz, mnist_run, tmp_path):
-    mnist = data.load_mnist(mnist_npz)
-    network = model.load_network(mnist_run[0] / "outputs" / "model.keras")
-    files = [str(tmp_path / f"{number}.png") for number in range(1000)]
-    for file, image in zip(files, mnist.x_test, strict=False):
-        Image.fromarray(image).save(file)
-    y_true, x_test = mnist.y_test[:1000], data.normalize(mnist.x_test[:1000])
-    direct = network.predict(x_test, verbose=0).argmax(axis=1)
-    read = [reading.digit for reading in read_images(network, files)]
-    assert np.mean(read == y_true) >= np.mean(direct == y_true) - 0.005
+# At least so many per cent of the digits on four rendered pages are read rightly by the model
+# of two epochs on the bundled digits, a few below what is measured.
+PAGE_FLOORS = {
+    "plain": 93,
+    "sheet": 93,
+    "pale table": 93,
+    "ruled": 76,
+    "squared": 79,
+    "small": 93,
+    "large": 80,
+    "pencil": 93,
+    "shadow": 90,
+    "slanted": 82,
+    "sizes": 93,
+    "frame": 93,
+    "clutter": 93,
+}
+
+
+def rendered_pages(kind, count, digits):
+    """`count` grey pages of a kind, and the text on each."""
+    for seed in range(count):
+        rng = np.random.default_rng(seed)
+        photo, text = pages.render_page(kind, rng, digits.x_test, digits.y_test)
+        yield images.to_grey(photo), text
+
+
+@pytest.mark.parametrize("kind", pages.PAGE_STYLES)
+def test_rendered_pages_are_read(trained_model, bundled_digits, kind):
+    photos, texts = zip(*rendered_pages(kind, 4, bundled_digits), strict=True)
+    mistakes = sum(map(pages.edit_distance, read(trained_model, photos), texts))
+    assert 100 * (1 - mistakes / len("".join(texts))) >= PAGE_FLOORS[kind]
+
+
+def test_no_digit_is_found_on_pages_without_writing(bundled_digits):
+    photos = rendered_pages("no writing", 6, bundled_digits)
+    assert sum(images.find_digits(grey) == [] for grey, _ in photos) >= 5
+
+
+def test_edit_distance():
+    pairs = [
+        ("", ""),
+        ("12 3", "12 3"),
+        ("", "31"),
+        ("123", "13"),
+        ("143", "123"),
+        ("21", "12"),
+    ]
+    assert [pages.edit_distance(*pair) for pair in pairs] == [0, 0, 2, 1, 1, 2]

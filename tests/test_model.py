@@ -1,4 +1,7 @@
+"""The network, its training and its augmentation, against independent computations."""
+
 import math
+import os
 import subprocess
 import sys
 
@@ -7,14 +10,14 @@ import pytest
 from scipy import ndimage
 
 import model
-from conftest import ROOT
-from model import keras
+from conftest import ROOT, random_arrays, user_environment
+from model import keras, tf
 
 
-@pytest.fixture(scope="module")
-def network():
+@pytest.fixture
+def untrained_model():
     keras.utils.set_random_seed(0)
-    return model.build_network()
+    return model.build_model()
 
 
 @pytest.fixture
@@ -22,25 +25,88 @@ def images():
     return np.random.default_rng(0).random((5, 28, 28), np.float32)
 
 
-def test_network_is_784_128_64_10(network):
-    layers = [(type(layer).__name__, layer.output.shape[1:]) for layer in network.layers]
+# --- the network
+
+
+def test_model_is_784_128_64_10(untrained_model):
+    layers = [
+        (type(layer).__name__, layer.output.shape[1:]) for layer in untrained_model.layers
+    ]
     assert layers == [
         ("Flatten", (784,)),
         ("Dense", (128,)),
         ("Dense", (64,)),
         ("Dense", (10,)),
     ]
-    assert network.count_params() == 109_386
+    assert untrained_model.count_params() == 109_386
 
 
-def test_network_computes_what_numpy_computes(network, images):
+def test_model_computes_what_numpy_computes(untrained_model, images):
+    randomize(untrained_model)  # or the biases would all be 0
     x = images.reshape(5, 784).astype(float)
-    *hidden, (kernel, bias) = zip(network.weights[::2], network.weights[1::2], strict=True)
+    weights = untrained_model.get_weights()
+    *hidden, (kernel, bias) = zip(weights[::2], weights[1::2], strict=True)
     for k, b in hidden:
-        x = np.maximum(x @ k.numpy() + b.numpy(), 0)
-    x = x @ kernel.numpy() + bias.numpy()
-    expected = np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(network.predict(images, verbose=0), expected, rtol=1e-4)
+        x = np.maximum(x @ k + b, 0)
+    x = x @ kernel + bias
+    x = np.exp(x - x.max(axis=1, keepdims=True))
+    expected = x / x.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(
+        untrained_model.predict(images, verbose=0), expected, rtol=1e-3, atol=1e-6
+    )
+
+
+def randomize(changed):
+    """Give every weight of a model a random value, variances a positive one."""
+    rng = np.random.default_rng(0)
+    for weight in changed.weights:
+        low = 0.1 if "variance" in weight.path else -1
+        weight.assign(rng.uniform(low, 2, weight.shape) / math.sqrt(weight.shape[0]))
+
+
+def test_load_model_gives_back_what_was_saved(untrained_model, images, tmp_path):
+    untrained_model.save(tmp_path / "model.keras")
+    loaded = model.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(
+        loaded.predict(images, verbose=0), untrained_model.predict(images, verbose=0)
+    )
+
+
+# --- importing TensorFlow
+
+
+def test_importing_is_silent_and_takes_tensorflow(tmp_path):
+    (tmp_path / "keras.json").write_text('{"backend": "jax"}')
+    code = "from model import keras; print(keras.backend.backend())"
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=user_environment(tmp_path) | {"KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+    )
+    assert (result.stdout, result.stderr) == ("tensorflow\n", "")
+
+
+def test_what_an_import_logs_is_shown_only_if_it_fails(capfd):
+    with model._silence_import():
+        os.write(2, b"a banner\n")
+    assert capfd.readouterr() == ("", "")
+
+    def fail():
+        with model._silence_import():
+            os.write(2, b"the CPU lacks an instruction\n")
+            raise ImportError
+
+    with pytest.raises(ImportError):
+        fail()
+    assert capfd.readouterr() == ("", "the CPU lacks an instruction\n")
+
+    os.write(2, b"as before\n")
+    assert capfd.readouterr() == ("", "as before\n")
+
+
+# --- training
 
 
 @pytest.mark.parametrize("steps", [1, 2, 7, 4690])
@@ -58,79 +124,121 @@ def test_learning_rate_rises_and_falls_to_zero(steps):
     np.testing.assert_allclose(rates, expected, atol=1e-7)
 
 
-def test_load_network_gives_back_what_was_saved(network, images, tmp_path):
-    network.save(tmp_path / "model.keras")
-    loaded = model.load_network(tmp_path / "model.keras")
-    np.testing.assert_array_equal(
-        loaded.predict(images, verbose=0), network.predict(images, verbose=0)
+@pytest.mark.parametrize("jit_compile", [True, False])
+def test_an_epoch_is_training_on_its_batches_in_order(jit_compile):
+    x = np.random.default_rng(0).random((42, 5), np.float32)
+    y = np.arange(42) % 3
+    trainer = model.EpochTrainer(
+        [keras.Input((5,)), keras.layers.Dense(4, "relu"), keras.layers.Dense(3, "softmax")],
+        batch_size=10,
     )
+    batchwise = keras.Sequential.from_config(keras.Sequential(trainer.layers).get_config())
+    batchwise.set_weights(trainer.get_weights())
+    for trained in (trainer, batchwise):
+        trained.compile(
+            keras.optimizers.Adam(0.01),
+            "sparse_categorical_crossentropy",
+            metrics=["accuracy"],
+            jit_compile=jit_compile,
+        )
+    for _ in range(2):
+        epoch = trainer.fit(x, y, batch_size=42, shuffle=False, verbose=0).history
+        batches = [  # the last two samples make no whole batch
+            batchwise.train_on_batch(x[start : start + 10], y[start : start + 10])
+            for start in (0, 10, 20, 30)
+        ]
+        expected = np.mean(batches, axis=0)
+        assert [epoch["loss"][0], epoch["accuracy"][0]] == pytest.approx(expected)
+    for ours, theirs in zip(trainer.get_weights(), batchwise.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
-def test_importing_is_silent_and_takes_tensorflow(tmp_path):
-    (tmp_path / "keras.json").write_text('{"backend": "jax"}')
-    code = "from model import keras; print(keras.backend.backend())"
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env={"KERAS_HOME": str(tmp_path), "KERAS_BACKEND": "jax"},
-        capture_output=True,
-        text=True,
-    )
-    assert (result.stdout, result.stderr) == ("tensorflow\n", "")
+def test_training_is_compiled_by_xla_on_every_machine():
+    # Keras's own choice, "auto", is not to on a machine without a GPU.
+    assert model.build_training_model(10, 1, augment=True, learning_rate=0.01).jit_compile
 
 
-ZERO = {"rotation": 0, "shift": 0, "zoom": 0, "shear": 0, "bend": 0}
+def test_training_model_augments_in_training_only():
+    pixels = np.repeat(random_arrays(train=1, test=0)["x_train"], 4, axis=0)
+
+    def outputs(augment, training):
+        keras.utils.set_random_seed(0)
+        built = model.build_training_model(4, 1, augment, learning_rate=0.01)
+        return np.unique(built(pixels, training=training), axis=0)
+
+    assert len(outputs(augment=True, training=True)) == 4
+    assert len(outputs(augment=True, training=False)) == 1
+    assert len(outputs(augment=False, training=True)) == 1
+
+
+@pytest.mark.parametrize("augment", [True, False])
+def test_folded_model_computes_what_the_training_model_computes(untrained_model, augment):
+    training_model = model.build_training_model(10, 1, augment, learning_rate=0.01)
+    randomize(training_model)
+    model.fold_batch_normalization(training_model, untrained_model)
+    pixels = random_arrays(train=200, test=0)["x_train"]
+    expected = training_model.predict(pixels, verbose=0)
+    folded = untrained_model.predict(pixels / np.float32(255), verbose=0)
+    assert expected.min() < 0.01 < 0.5 < expected.max()  # the outputs say something
+    np.testing.assert_allclose(folded, expected, atol=1e-5)
+
+
+# --- augmentation
+
+NONE = {"rotation": 0, "shift": 0, "zoom": 0, "shear": 0, "elastic": 0}
 DRAWS = ("angle", "shear", "zoom_y", "zoom_x", "shift_y", "shift_x")
 
 
 @pytest.fixture
-def warp(monkeypatch, images):
-    """Warp `images` with strengths and draws that the test chooses; other draws are 0."""
+def augment(monkeypatch, images):
+    """Augment `images` with ranges and draws that the test chooses; other draws are 0."""
 
-    def warp(strengths, draws):
-        columns = [draws.get(name, 0) for name in DRAWS] + [draws.get("bend", 0)] * 50
+    def augment(ranges, draws):
+        columns = [draws.get(name, 0) for name in DRAWS] + [draws.get("elastic", 0)] * 50
         chosen = np.tile(np.array(columns, np.float32), (len(images), 1))
-        monkeypatch.setattr(model.tf.random, "stateless_uniform", lambda *_, **__: chosen)
-        return model.RandomWarp(**(ZERO | strengths))(images, training=True).numpy()
+        monkeypatch.setattr(tf.random, "stateless_uniform", lambda *_, **__: chosen)
+        return model.RandomAugmentation(**(NONE | ranges))(images, training=True).numpy()
 
-    return warp
-
-
-def test_warp_of_no_strength_changes_nothing(images):
-    warped = model.RandomWarp(**ZERO)(images, training=True)
-    np.testing.assert_allclose(warped, images, atol=1e-6)
+    return augment
 
 
-def test_warp_does_nothing_outside_training(images):
-    np.testing.assert_array_equal(model.RandomWarp()(images), images)
-    np.testing.assert_array_equal(model.RandomWarp()(images, training=False), images)
+def test_augmentation_with_empty_ranges_changes_nothing(images):
+    augmented = model.RandomAugmentation(**NONE)(images, training=True)
+    np.testing.assert_allclose(augmented, images, atol=1e-6)
 
 
-@pytest.mark.parametrize("strength", ["shift", "bend"])
+def test_augmentation_does_nothing_outside_training(images):
+    layer = model.RandomAugmentation()
+    np.testing.assert_array_equal(layer(images), images)
+    np.testing.assert_array_equal(layer(images, training=False), images)
+
+
+@pytest.mark.parametrize("parameter", ["shift", "elastic"])
 @pytest.mark.parametrize("pixels", [1, 3, -2])
-def test_warp_by_whole_pixels_shifts_the_array(images, warp, strength, pixels):
-    warped = warp(
-        {strength: abs(pixels)}, dict.fromkeys(["shift_y", "shift_x", "bend"], np.sign(pixels))
+def test_displacement_by_whole_pixels_shifts_the_array(images, augment, parameter, pixels):
+    augmented = augment(
+        {parameter: abs(pixels)},
+        dict.fromkeys(["shift_y", "shift_x", "elastic"], np.sign(pixels)),
     )
     expected = ndimage.shift(images, (0, -pixels, -pixels), order=0)
-    np.testing.assert_allclose(warped, expected, atol=1e-4)
+    np.testing.assert_allclose(augmented, expected, atol=1e-4)
 
 
-def test_warp_far_outside_is_empty(warp):
-    np.testing.assert_array_equal(warp({"shift": 100}, {"shift_x": 1, "shift_y": -1}), 0)
+def test_far_outside_the_image_all_is_empty(augment):
+    np.testing.assert_array_equal(augment({"shift": 100}, {"shift_x": 1, "shift_y": -1}), 0)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_warp_rotates_as_scipy_does(images, warp, sign):
-    warped = warp({"rotation": 8}, {"angle": sign})
+def test_rotation_is_that_of_scipy(images, augment, sign):
+    augmented = augment({"rotation": 8}, {"angle": sign})
     expected = ndimage.rotate(
         images, -8 * sign, axes=(2, 1), reshape=False, order=1, mode="grid-constant"
     )
-    np.testing.assert_allclose(warped, expected, atol=1e-4)
+    np.testing.assert_allclose(augmented, expected, atol=1e-4)
 
 
-def test_warp_is_the_affine_map_it_says(images, warp):
-    strengths = {"rotation": 9, "shift": 2, "zoom": 0.2, "shear": 0.3}
+def test_affine_map_is_zoom_after_rotation_after_shear(images, augment):
+    ranges = {"rotation": 9, "shift": 2, "zoom": 0.2, "shear": 0.3}
     draws = dict(angle=0.5, shear=-0.4, zoom_y=0.6, zoom_x=-0.7, shift_y=0.8, shift_x=-0.9)
     angle = math.radians(4.5)
     rotate = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
@@ -142,69 +250,29 @@ def test_warp_is_the_affine_map_it_says(images, warp):
         ndimage.affine_transform(image, matrix, offset, order=1, mode="grid-constant")
         for image in images
     ]
-    np.testing.assert_allclose(warp(strengths, draws), expected, atol=1e-4)
+    np.testing.assert_allclose(augment(ranges, draws), expected, atol=1e-4)
 
 
-def test_every_digit_and_every_batch_is_warped_differently(images):
+def test_every_image_and_every_batch_is_augmented_differently(images):
     same = np.repeat(images[:1], 4, axis=0)
-    layer, twin, other = (model.RandomWarp(seed=seed) for seed in (0, 0, 1))
-    first, second = layer(same, training=True), layer(same, training=True)
-    warped = np.concatenate([first, second, other(same, training=True)])
-    assert len({image.tobytes() for image in warped}) == 12
-    np.testing.assert_array_equal(twin(same, training=True), first)
+
+    def two_batches(seed):
+        keras.utils.set_random_seed(seed)
+        layer = model.RandomAugmentation()
+        return np.concatenate([layer(same, training=True) for _ in range(2)])
+
+    first, again, other = two_batches(0), two_batches(0), two_batches(1)
+    assert len({image.tobytes() for image in np.concatenate([first, other])}) == 16
+    np.testing.assert_array_equal(first, again)
 
 
-def test_bending_is_smooth_and_within_its_strength():
+def test_elastic_distortion_is_smooth_and_within_its_range():
     ramp = np.tile(np.arange(28, dtype=np.float32), (200, 28, 1))
-    layer = model.RandomWarp(**(ZERO | {"bend": 2}), seed=0)
-    # On a ramp along x, what is read says how far to the side it was read.
+    keras.utils.set_random_seed(0)
+    layer = model.RandomAugmentation(**(NONE | {"elastic": 2}))
+    # On a ramp along x, the value read says how far to the side it was read.
     moved = (layer(ramp, training=True).numpy() - ramp)[:, 4:-4, 4:-4]
-    assert 1.5 < np.abs(moved).max() < 2 * 1.6  # bicubic enlargement overshoots a little
+    assert 1.5 < np.abs(moved).max() < 2 * 1.6  # bicubic interpolation overshoots a little
     assert np.abs(np.diff(moved, axis=1)).max() < 1.2
     assert np.abs(np.diff(moved, axis=2)).max() < 1.2
     assert abs(moved.mean()) < 0.1
-
-
-def compiled(trained):
-    trained.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    return trained
-
-
-def test_training_an_epoch_is_training_on_its_batches():
-    rng = np.random.default_rng(0)
-    images, labels = rng.integers(0, 256, (42, 28, 28), np.uint8), np.arange(42) % 10
-    expected = compiled(model.build_network())
-    network = keras.models.clone_model(expected)
-    network.set_weights(expected.get_weights())
-    trainer = compiled(model.EpochTrainer(network, batch_size=10, augment=False, seed=0))
-    for _ in range(2):
-        trainer.train_step((model.tf.constant(images), model.tf.constant(labels)))
-        for start in (0, 10, 20, 30):  # the last two digits make no whole batch
-            batch = slice(start, start + 10)
-            expected.train_on_batch(images[batch] / np.float32(255), labels[batch])
-    for ours, theirs in zip(network.get_weights(), expected.get_weights(), strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=1e-5)
-
-
-def test_trainers_of_other_seeds_warp_otherwise(images):
-    pixels, network = (images * 255).astype(np.uint8), model.build_network()
-    warped = [
-        model.EpochTrainer(network, batch_size=5, augment=True, seed=seed)(
-            pixels, training=True
-        )
-        for seed in (0, 0, 1)
-    ]
-    np.testing.assert_array_equal(warped[0], warped[1])
-    assert np.abs(warped[0] - warped[2]).max() > 1e-3
-
-
-def test_trainer_warps_in_training_only(images):
-    pixels = (images * 255).astype(np.uint8)
-    network = model.build_network()
-    trainer = model.EpochTrainer(network, batch_size=5, augment=True, seed=0)
-    np.testing.assert_allclose(
-        trainer.predict(pixels, verbose=0),
-        network.predict(pixels / np.float32(255), verbose=0),
-        rtol=1e-5,
-    )
-    assert np.abs(trainer(pixels, training=True) - trainer(pixels, training=False)).max() > 1e-3

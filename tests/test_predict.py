@@ -1,20 +1,15 @@
 import csv
-from pathlib import Path
+import json
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import data
 import plots
 import predict
-from conftest import ROOT, run
-
-BUNDLED = ROOT / "assets" / "mnist-5k.npz"
-
-
-@pytest.fixture
-def model(bundled_run):
-    return str(bundled_run[0] / "outputs" / "model.keras")
+from conftest import run
 
 
 def test_most_confident_mistakes():
@@ -27,85 +22,195 @@ def test_most_confident_mistakes():
 def test_whole_run_after_training(bundled_run):
     folder, _ = bundled_run
     result = run("predict.py", cwd=folder)
-    assert result.returncode == 0, result.stderr
-    assert "bundled digits" in result.stderr
+    # The model was trained on the bundled digits, so no download is tried.
+    assert (result.returncode, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
-    assert [line[:19] for line in lines[1:3]] == ["test digit    0  6 ", "test digit    1  7 "]
-    assert len(lines) == 12  # a line on the download, ten digits, what was saved
+    assert [line[:19] for line in lines[:2]] == ["test digit    0  6 ", "test digit    1  7 "]
+    assert len(lines) == 11  # ten digits, what was saved
+    assert lines[-1] == "Saved outputs/predictions.png"
     assert (folder / "outputs" / "predictions.png").exists()
 
 
-def test_without_a_model(tmp_path):
-    result = run("predict.py", cwd=tmp_path)
-    assert result.returncode == 2
-    assert result.stderr == (
-        'predict.py: error: outputs/model.keras not found; run "python train.py" first\n'
-    )
+@pytest.fixture
+def predict_main(tmp_path, capsys, trained_file):
+    """Call `predict.main` with a model; returns the status and what it printed."""
+
+    def call(*arguments, model=trained_file):
+        options = ["--model", model, "--output", tmp_path / "p.png"]
+        status = predict.main([*map(str, [*arguments, *options])])
+        return status, capsys.readouterr()
+
+    return call
 
 
-def read_test_digits(model, tmp_path, capsys, *arguments):
-    picture = tmp_path / "p.png"
-    status = predict.main(
-        ["--model", model, "--data", str(BUNDLED), "--output", str(picture), *arguments]
-    )
-    assert picture.exists() == (status == 0)
-    return status, capsys.readouterr()
+def read_csv(path):
+    with open(path) as file:
+        return list(csv.DictReader(file))
 
 
-def test_count(model, tmp_path, capsys):
-    _, printed = read_test_digits(model, tmp_path, capsys, "--count", "3")
+# --- test digits
+
+
+def test_count(predict_main, tmp_path):
+    status, printed = predict_main("--count", 3)
+    assert status == 0
     assert printed.out.count("test digit") == 3
+    assert (tmp_path / "p.png").exists()
 
 
-def test_mistakes(model, tmp_path, capsys):
+def test_mistakes(predict_main, tmp_path, bundled_digits):
     table = tmp_path / "t.csv"
-    status, printed = read_test_digits(
-        model, tmp_path, capsys, "--mistakes", "--count", "4", "--csv", str(table)
-    )
+    status, printed = predict_main("--mistakes", "--count", 4, "--csv", table)
     assert status == 0
     assert printed.out.count("wrong: it is a") == 4
-    with open(table) as file:
-        rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["image", "digit", "confidence"]
+    rows = read_csv(table)
+    assert list(rows[0]) == ["image", "digits", "confidence"]
     confidence = [float(row["confidence"]) for row in rows]
     assert confidence == sorted(confidence, reverse=True)
-    y_test = np.load(BUNDLED)["y_test"]
     for row in rows:
-        assert int(row["digit"]) != y_test[int(row["image"].removeprefix("test digit "))]
+        index = int(row["image"].removeprefix("test digit "))
+        assert int(row["digits"]) != bundled_digits.y_test[index]
 
 
 @pytest.fixture
-def own(tmp_path):
-    """A folder of ten digits drawn dark on light, ten times as large, named 1.png to 10.png."""
+def model_with_metrics(tmp_path, trained_file):
+    """Make a copy of the trained model with other contents of metrics.json beside it."""
+
+    def make(metrics):
+        copy = shutil.copy(trained_file, tmp_path)
+        if metrics is not None:
+            (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+        return copy
+
+    return make
+
+
+def test_test_digits_are_those_of_the_data_trained_on(
+    predict_main, model_with_metrics, random_npz, monkeypatch
+):
+    titles = []
+    monkeypatch.setattr(plots, "plot_predictions", lambda *given: titles.append(given[-1]))
+    model = model_with_metrics({"data": str(random_npz), "bundled_digits": False})
+    assert predict_main("--count", 20, model=model)[0] == 0
+    assert predict_main("--data", data.BUNDLED_FILE, model=model)[0] == 0
+    assert titles == ["Test digits of random.npz", "Test digits of mnist-5k.npz"]
+
+
+def test_a_model_trained_on_mnist_is_not_tested_with_digits_it_was_trained_on(
+    predict_main, model_with_metrics, monkeypatch
+):
+    monkeypatch.setattr(data, "load_mnist", lambda path: data.load_bundled())
+    model = model_with_metrics({"data": None, "bundled_digits": False})
+    status, printed = predict_main(model=model)
+    assert status == 2
+    assert "has seen the bundled digits in training; give --data PATH" in printed.err
+
+
+def test_where_the_data_trained_on_is_gone_data_is_to_be_given(
+    predict_main, model_with_metrics
+):
+    model = model_with_metrics({"data": "gone.npz", "bundled_digits": False})
+    status, printed = predict_main(model=model)
+    assert status == 2
+    assert printed.err == (
+        "predict.py: error: gone.npz, which the model was trained on, is not there; "
+        "give --data PATH\n"
+    )
+
+
+@pytest.mark.parametrize("metrics", [None, {}, []])
+def test_a_model_from_elsewhere_is_tested_with_mnist(
+    predict_main, model_with_metrics, monkeypatch, bundled_digits, metrics
+):
+    asked = []
+    monkeypatch.setattr(data, "load_mnist", lambda *path: asked.append(path) or bundled_digits)
+    assert predict_main("--count", 1, model=model_with_metrics(metrics))[0] == 0
+    assert asked in ([()], [(None,)])
+
+
+# --- a person's own images
+
+
+def written(digits, shape=(1, 10)):
+    """A picture of digits (n, 28, 28) in rows, dark on light, at twice their size."""
+    rows, columns = shape
+    page = np.zeros((40 * rows + 20, 30 * columns + 20), np.uint8)
+    for n, digit in enumerate(digits):
+        top, left = 10 + 40 * (n // columns), 10 + 30 * (n % columns)
+        page[top : top + 28, left : left + 28] = digit
+    return Image.fromarray(255 - page).resize((2 * page.shape[1], 2 * page.shape[0]))
+
+
+@pytest.fixture
+def own(tmp_path, bundled_digits):
+    """A folder of pictures of one digit each, named 1.png to 10.png."""
     folder = tmp_path / "own"
     folder.mkdir()
-    for number, digit in enumerate(np.load(BUNDLED)["x_test"][:10], start=1):
-        Image.fromarray(255 - digit).resize((280, 280)).save(folder / f"{number}.png")
+    for number, digit in enumerate(bundled_digits.x_test[:10], start=1):
+        written([digit], (1, 1)).save(folder / f"{number}.png")
     return folder
 
 
-def read_own(model, tmp_path, capsys, *arguments):
-    picture = tmp_path / "p.png"
-    status = predict.main([*map(str, arguments), "--model", model, "--output", str(picture)])
-    return status, capsys.readouterr(), picture
-
-
-def test_own_images_are_read_in_natural_order(model, own, tmp_path, capsys):
+def test_own_images_are_read_in_natural_order(predict_main, own, tmp_path, bundled_digits):
     table = tmp_path / "t.csv"
-    status, printed, picture = read_own(model, tmp_path, capsys, own, "--csv", table)
+    status, printed = predict_main(own, "--csv", table)
     assert (status, printed.err) == (0, "")
-    with open(table) as file:
-        rows = list(csv.DictReader(file))
+    rows = read_csv(table)
     assert [row["image"] for row in rows] == [f"{own}/{n}.png" for n in range(1, 11)]
-    y_true = np.load(BUNDLED)["y_test"][:10]
-    assert sum(int(row["digit"]) == y for row, y in zip(rows, y_true, strict=True)) >= 9
+    y_true = map(str, bundled_digits.y_test)
+    assert sum(row["digits"] == y for row, y in zip(rows, y_true, strict=False)) >= 9
     lines = printed.out.splitlines()
-    assert lines[0].startswith(f"{own}/1.png  {rows[0]['digit']}  ")
+    assert lines[0].startswith(f"{own}/1.png  {rows[0]['digits']}  ")
+    assert lines[-1] == f"Saved {tmp_path / 'p.png'} and {table}"
     assert len(lines) == 11
-    assert picture.exists()
+    assert (tmp_path / "p.png").exists()
 
 
-def test_images_that_cannot_be_read_do_not_stop_the_others(model, own, tmp_path, capsys):
+def test_all_digits_of_a_picture_are_read_line_by_line(
+    predict_main, trained_model, tmp_path, bundled_digits
+):
+    probabilities = trained_model(data.normalize(bundled_digits.x_test)).numpy()
+    sure = np.flatnonzero(probabilities.max(axis=1) > 0.99)[:12]
+    written(bundled_digits.x_test[sure], (2, 6)).save(tmp_path / "note.png")
+    status, printed = predict_main(tmp_path / "note.png", "--csv", tmp_path / "t.csv")
+    text = "".join(map(str, bundled_digits.y_test[sure]))
+    (row,) = read_csv(tmp_path / "t.csv")
+    assert status == 0
+    assert row["digits"] == f"{text[:6]} {text[6:]}"
+    share = 100 * float(row["confidence"])
+    assert printed.out.startswith(f"{tmp_path}/note.png  {row['digits']}  {share:.1f} %")
+
+
+def prediction(*best, second=0.05, lengths=None):
+    """What was read in a.png: digits 7, each with a probability in `best`; 2 is second."""
+    probabilities = np.zeros((len(best), 10))
+    probabilities[:, 7], probabilities[:, 2] = best, second
+    panel = plots.Panel("a.png", None, None, None, lengths or [len(best)])
+    return predict.Prediction("a.png", panel=panel, probabilities=probabilities)
+
+
+def test_confidence_is_that_all_digits_are_right():
+    assert prediction(0.9, 0.8, 0.5).confidence == pytest.approx(0.36)
+
+
+@pytest.mark.parametrize(
+    ("found", "line"),
+    [
+        (prediction(0.992), "a.png  7  99.2 %"),
+        (prediction(0.9, 0.9, 0.9, lengths=[1, 2]), "a.png  7 77  72.9 %"),
+        (prediction(0.5), "a.png  7  50.0 %  unsure of digit 1: 7, perhaps 2"),
+        (
+            prediction(0.5, 0.9, 0.59, lengths=[2, 1]),
+            "a.png  77 7  26.6 %  unsure of digit 1: 7, perhaps 2; digit 3: 7, perhaps 2",
+        ),
+        (prediction(0.6), "a.png  7  60.0 %"),
+    ],
+)
+def test_line_printed_for_an_image(found, line):
+    assert predict.describe(found) == line
+
+
+def test_images_that_cannot_be_read_do_not_stop_the_others(predict_main, own, tmp_path):
     table = tmp_path / "t.csv"
     whole = (own / "2.png").read_bytes()
     (own / "2.png").write_bytes(whole[: len(whole) // 2])
@@ -113,58 +218,57 @@ def test_images_that_cannot_be_read_do_not_stop_the_others(model, own, tmp_path,
     Image.new("L", (100, 100), "white").save(own / "4.png")
     (own / "notes.txt").write_text("passed over")
     # The option stands between the images, as it may.
-    status, printed, picture = read_own(
-        model, tmp_path, capsys, own, "--csv", table, "nowhere.png"
-    )
+    status, printed = predict_main(own, "--csv", table, "nowhere.png")
     assert status == 2
-    complaints = printed.err.splitlines()
-    for line, name in zip(complaints, ["2.png", "3.png", "4.png", "nowhere.png"], strict=False):
-        assert name in line
-    assert "no digit found" in complaints[2]
-    assert complaints[4] == "predict.py: error: 4 of 11 images could not be read"
-    assert len(complaints) == 5
-    with open(table) as file:
-        assert [row["image"] for row in csv.DictReader(file) if not row["digit"]] == [
-            *(f"{own}/{n}.png" for n in (2, 3, 4)),
-            "nowhere.png",
-        ]
-    assert picture.exists()
+    *complaints, error = printed.err.splitlines()
+    bad = [*(f"{own}/{n}.png" for n in (2, 3, 4)), "nowhere.png"]
+    assert [line.split(": ")[1] for line in complaints] == bad
+    assert complaints[2].endswith(": no digit found")
+    assert error == "predict.py: error: no digit read in 4 of 11 images"
+    assert [row["image"] for row in read_csv(table) if not row["digits"]] == bad
+    assert (tmp_path / "p.png").exists()
 
 
-def test_many_images_are_drawn_least_certain_first(model, own, tmp_path, capsys, monkeypatch):
+def test_many_images_are_drawn_least_certain_first(
+    predict_main, own, bundled_digits, monkeypatch
+):
     drawn = []
     monkeypatch.setattr(plots, "plot_readings", lambda *arguments: drawn.append(arguments))
-    monkeypatch.setattr(plots, "MOST_READINGS", 3)
+    monkeypatch.setattr(plots, "MOST_PANELS", 3)
     monkeypatch.setattr(predict, "BATCH", 4)
-    _, printed, _ = read_own(model, tmp_path, capsys, own)
-    given, seen, digits, confidence, names, title = drawn[0][1:]
+    _, printed = predict_main(own)
+    ((_, panels, y_pred, confidence, unsure, title),) = drawn
     everything = sorted(float(line.split()[2]) for line in printed.out.splitlines()[:-1])
-    assert [round(100 * sure, 1) for sure in confidence] == everything[:3]
-    assert title.endswith("the 3 least certain of 10 images")
-    for grey, image, digit, name in zip(given, seen, digits, names, strict=True):
-        number = int(name.removesuffix(".png")) - 1
-        mnist = np.load(BUNDLED)["x_test"][number] / 255
-        assert max(grey.shape) <= 280
-        assert grey.mean() > 0.5  # as it was given, dark on light
-        assert np.abs(image - mnist).mean() < 0.1
-        assert f"{name}  {digit}" in printed.out
+    assert [round(100 * float(sure[0]), 1) for sure in confidence] == everything[:3]
+    assert title.endswith(": the 3 least certain of 10 images")
+    assert unsure == predict.UNSURE
+    for panel, digit in zip(panels, y_pred, strict=True):
+        mnist = bundled_digits.x_test[int(panel.name.removesuffix(".png")) - 1] / 255
+        assert panel.image.mean() > 128  # as it was given, dark on light
+        assert np.abs(panel.digits[0] - mnist).mean() < 0.1
+        assert f"{panel.name}  {digit[0]}" in printed.out
 
 
-def test_doubt_is_said():
-    def reading(first, second):
-        probabilities = np.full(10, (1 - first - second) / 8)
-        probabilities[[7, 2]] = first, second
-        return predict.Reading("a.png", probabilities=probabilities)
+def test_memory_does_not_grow_with_the_images(predict_main, own, monkeypatch):
+    kept = []
+    least_certain = predict.least_certain
+    monkeypatch.setattr(plots, "plot_readings", lambda *arguments: None)
+    monkeypatch.setattr(plots, "MOST_PANELS", 2)
+    monkeypatch.setattr(
+        predict,
+        "least_certain",
+        lambda found, n: kept.append(len(found)) or least_certain(found, n),
+    )
+    predict_main(own)
+    assert max(kept) <= 2 * 2 + 1
 
-    assert predict.describe(reading(0.992, 0.001)) == "a.png  7  99.2 %"
-    assert predict.describe(reading(0.5, 0.4)) == "a.png  7  50.0 %  unsure, perhaps 2"
 
-
-def test_metrics_of_another_network_are_noted(model, tmp_path, capsys):
-    for name in ("model.keras", "metrics.json"):
-        (tmp_path / name).write_bytes((Path(model).parent / name).read_bytes())
-    _, printed = read_test_digits(str(tmp_path / "model.keras"), tmp_path, capsys)
-    assert "another network" not in printed.err
-    (tmp_path / "metrics.json").write_text("{}")
-    _, printed = read_test_digits(str(tmp_path / "model.keras"), tmp_path, capsys)
-    assert "metrics.json is about another network" in printed.err
+def test_large_pictures_are_kept_small_to_be_drawn(tmp_path, bundled_digits):
+    written(bundled_digits.x_test[:1], (1, 1)).resize((1500, 1600)).save(tmp_path / "x.png")
+    panel = predict.find_in_file(str(tmp_path / "x.png")).panel
+    assert max(panel.image.shape) == plots.PANEL_PIXELS
+    left, top, right, bottom = panel.boxes[0] / (panel.image.shape[1::-1] * 2)
+    assert 0.15 < left < right < 0.85
+    assert 0.15 < top < bottom < 0.85
+    inside = panel.image[int(panel.boxes[0][1]) :, int(panel.boxes[0][0]) :]
+    assert inside.min() < 50  # the box is that of the shrunk picture's ink

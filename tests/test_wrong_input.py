@@ -17,11 +17,15 @@ from model import keras
 TINY = ["--epochs", "1", "--batch-size", "8", "--no-augment"]
 
 
+# Functions in the tables write into the folder `path` what is wrong, made of good `arrays`,
+# and return the arguments that give it to a script.
+
+
 def npz(**change):
     """A good `.npz` file but for some arrays; None leaves one out."""
 
-    def write(path, digits):
-        arrays = {k: v for k, v in (digits | change).items() if v is not None}
+    def write(path, arrays):
+        arrays = {k: v for k, v in (arrays | change).items() if v is not None}
         np.savez(path / "wrong.npz", **arrays)
         return ["--data", "wrong.npz"]
 
@@ -31,8 +35,8 @@ def npz(**change):
 def damaged_npz(damage):
     """A good `.npz` file whose bytes `damage` has changed."""
 
-    def write(path, digits):
-        np.savez(path / "good.npz", **digits)
+    def write(path, arrays):
+        np.savez(path / "good.npz", **arrays)
         (path / "wrong.npz").write_bytes(damage((path / "good.npz").read_bytes()))
         return ["--data", "wrong.npz"]
 
@@ -42,9 +46,9 @@ def damaged_npz(damage):
 def idx(raw, name="t10k-labels-idx1-ubyte"):
     """A folder with four good IDX files but for one; None leaves that out."""
 
-    def write(path, digits):
+    def write(path, arrays):
         (path / "wrong").mkdir()
-        write_idx_folder(path / "wrong", digits)
+        write_idx_folder(path / "wrong", arrays)
         (path / "wrong" / name).unlink()
         if raw is not None:
             (path / "wrong" / name).write_bytes(raw)
@@ -56,38 +60,38 @@ def idx(raw, name="t10k-labels-idx1-ubyte"):
 def file(option, raw):
     """A file of any bytes, given with `option`."""
 
-    def write(path, digits):
+    def write(path, arrays):
         (path / "wrong").write_bytes(raw)
         return [*option, "wrong"]
 
     return write
 
 
-def unreadable(path, digits):
-    np.savez(path / "wrong.npz", **digits)
+def unreadable(path, arrays):
+    np.savez(path / "wrong.npz", **arrays)
     os.chmod(path / "wrong.npz", 0)
     if os.access(path / "wrong.npz", os.R_OK):
         pytest.skip("the superuser can read every file")
     return ["--data", "wrong.npz"]
 
 
-def bad_member(path, digits):
+def bad_member(path, arrays):
     """A zip file with the right names and no arrays in it."""
     with zipfile.ZipFile(path / "wrong.npz", "w") as archive:
-        for name in digits:
+        for name in arrays:
             archive.writestr(f"{name}.npy", b"not an array")
     return ["--data", "wrong.npz"]
 
 
 def keras_file(*layers):
-    def write(path, digits):
+    def write(path, arrays):
         keras.Sequential(list(layers)).save(path / "wrong.keras")
         return ["--model", "wrong.keras"]
 
     return write
 
 
-def cut_model(path, digits):
+def cut_model(path, arrays):
     keras_file(keras.Input((28, 28)), keras.layers.Flatten(), keras.layers.Dense(10))(
         path, None
     )
@@ -97,7 +101,7 @@ def cut_model(path, digits):
 
 
 def image(name, raw):
-    def write(path, digits):
+    def write(path, arrays):
         (path / name).write_bytes(raw)
         return [name]
 
@@ -105,7 +109,7 @@ def image(name, raw):
 
 
 def drawing(size, color, name="wrong.png", cut=None):
-    def write(path, digits):
+    def write(path, arrays):
         Image.new("L", size, color).save(path / name)
         (path / name).write_bytes((path / name).read_bytes()[:cut])
         return [name]
@@ -114,10 +118,10 @@ def drawing(size, color, name="wrong.png", cut=None):
 
 
 def options(*arguments):
-    return lambda path, digits: list(arguments)
+    return lambda path, arrays: list(arguments)
 
 
-def empty_folder(path, digits):
+def empty_folder(path, arrays):
     (path / "empty").mkdir()
     return ["empty"]
 
@@ -174,10 +178,19 @@ TRAIN = {
     "epochs -1": (options("--epochs", "-1"), "--epochs must be at least 1"),
     "epochs 1.5": (options("--epochs", "1.5"), "--epochs"),
     "batch 0": (options("--batch-size", "0"), "--batch-size must be at least 1"),
-    "batch too large": (options("--batch-size", "41"), "--batch-size 41 is more than 40"),
-    "holdout 0": (options("--holdout", "0"), "--holdout must be at least 1"),
-    "holdout -1": (options("--holdout", "-1"), "--holdout must be at least 1"),
-    "holdout of all": (options("--holdout", "40"), "cannot hold out 40 of 40"),
+    "batch too large": (
+        options("--batch-size", "41"),
+        "--batch-size 41 is more than the 40 training digits",
+    ),
+    "validation -1": (options("--validation", "-1"), "--validation must be at least 0"),
+    "validation on all": (
+        options("--validation", "40"),
+        "--validation 40 leaves none of the 40 training digits",
+    ),
+    "validation leaves no batch": (
+        options("--validation", "33"),
+        "--batch-size 8 is more than the 7 training digits",
+    ),
     "rate 0": (options("--learning-rate", "0"), "--learning-rate must be above 0"),
     "rate -1": (options("--learning-rate", "-1"), "--learning-rate must be above 0"),
     "rate nan": (options("--learning-rate", "nan"), "--learning-rate must be above 0"),
@@ -215,6 +228,7 @@ PREDICT = {
     "csv is a folder": (options("--csv", "."), "--csv must name a file"),
     "csv below a file": (options("--csv", "digits.npz/x.csv"), "digits.npz"),
     "image and mistakes": (options("a.png", "--mistakes"), "leave out IMAGE"),
+    "image and data": (options("a.png", "--data", "digits.npz"), "leave out IMAGE"),
     "image missing": (options("a.png"), "a.png: "),
     "image empty": (image("a.png", b""), "a.png: "),
     "image of text": (image("a.jpg", b"a digit"), "a.jpg: "),
@@ -237,15 +251,17 @@ def check(script, arguments, message, path, capsys):
     complaint = capsys.readouterr().err
     assert status == 2
     assert message in complaint
-    assert len(complaint.splitlines()) <= 9  # argparse's usage takes most of them
+    # One line, the last; above it is at most argparse's usage or what is wrong with images.
+    _, error = complaint.split(": error: ")
+    assert error.index("\n") == len(error) - 1
     assert "Traceback" not in complaint
     assert {file: file.read_bytes() for file in path.rglob("*") if file.is_file()} == before
 
 
 @pytest.fixture
-def folder(tmp_path, digits, monkeypatch):
+def folder(tmp_path, random_digits, monkeypatch):
     """The working folder, with good digits and an earlier run's outputs in it."""
-    np.savez(tmp_path / "digits.npz", **digits)
+    np.savez(tmp_path / "digits.npz", **random_digits)
     (tmp_path / "outputs").mkdir()
     (tmp_path / "outputs" / "model.keras").write_text("an earlier model")
     (tmp_path / "outputs" / "predictions.png").write_text("an earlier picture")
@@ -254,15 +270,15 @@ def folder(tmp_path, digits, monkeypatch):
 
 
 @pytest.mark.parametrize(("arguments", "message"), TRAIN.values(), ids=TRAIN)
-def test_train(folder, digits, capsys, arguments, message):
-    given = ["--data", "digits.npz", *TINY, *arguments(folder, digits)]
+def test_train(folder, random_digits, capsys, arguments, message):
+    given = ["--data", "digits.npz", *TINY, *arguments(folder, random_digits)]
     check(train, given, message, folder, capsys)
 
 
 @pytest.mark.parametrize(("arguments", "message"), PREDICT.values(), ids=PREDICT)
-def test_predict(folder, digits, bundled_run, capsys, arguments, message):
-    own = arguments(folder, digits)
-    given = ["--model", str(bundled_run[0] / "outputs" / "model.keras"), *own]
+def test_predict(folder, random_digits, trained_file, capsys, arguments, message):
+    own = arguments(folder, random_digits)
+    given = ["--model", str(trained_file), *own]
     if not any(argument.startswith(("a.", "wrong.png", "empty")) for argument in own[:1]):
         given = ["--data", "digits.npz", *given]
     check(predict, given, message, folder, capsys)

@@ -1,0 +1,558 @@
+"""A person's picture: read, every digit found, each brought to MNIST's form.
+
+Grey pictures are float32 (height, width) in [0, 1], 1 being white. "Ink" is how much darker
+a pixel is than the paper around it, as a share of that paper; on a dark ground, how much
+lighter, as a share of white.
+"""
+
+import os
+import re
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps
+from scipy import ndimage
+
+from cli import InputError
+
+MAX_SIDE = 1600  # pixels of a picture's longer side: a digit of 1.5 % of it has 24
+TINY = 24  # pixels: a digit fills a picture smaller than this, which gets a margin
+CONNECTED = np.ones((3, 3))  # pixels that touch at a corner are connected
+
+# The picture is searched on every level of an image pyramid, each level at twice the
+# resolution of the one before, always for digits of the same size in pixels.
+COARSEST_LEVEL = 128  # pixels of its longer side
+WINDOW = 96  # pixels of the median window that estimates the background
+WINDOW_CELLS = 9  # along a side of the window: the median is taken of averages over cells
+DIGIT_SIZES = (20, 80)  # pixels; a factor of 4, so that neighbouring levels overlap
+SMALLEST = 12  # pixels of the smallest digit on the coarsest and on the finest level
+RULE_BLOCK = 8  # pixels
+RULE_LENGTH = 160  # pixels: straight lines longer than two digits are not handwriting
+
+SHARP_EDGE = 0.85  # darker side of an edge, as a share of the brighter one
+LEAST_SHEET = 0.03  # of the picture, that a sheet of paper covers
+CUT_OFF = 0.2  # of the picture: a piece that touches the frame with its centre this near to it
+
+FAINT = 0.05  # ink below which there is nothing but the grain of the paper
+FAINT_LIGHT = 0.15  # the same for light ink: reflections and sheets are light too
+LIGHT_INK = 0.25  # weight of light ink against dark: sheets on a table look like it
+POLARITY_SIDE = 512  # pixels of the level on which it is settled whether ink is dark
+LEAST_CONTRAST_TO_NOISE = 4  # on a fine level; with less, it shows a texture
+MOST_DIGITS = 300  # more pieces of like size are a texture
+LEAST_SHARE = 0.5  # of all ink, that digits have; with less, the picture shows other things
+BOLDEST = 0.4  # stroke width of the boldest digit, as a share of its size; else it is a blob
+BOLDEST_SMALL = 0.5  # the same below 40 pixels, where blur closes loops
+
+LEAST_INK = 0.15  # of the strongest in a digit: weaker pixels do not count for its size
+PEN_WIDTH = 2.2  # pixels of the thinnest stroke in the 20 x 20 box; MNIST's are 2 to 3 wide
+
+
+class Digit(NamedTuple):
+    """A digit found in a picture."""
+
+    box: tuple[float, float, float, float]  # left, top, right, bottom in the picture's pixels
+    pixels: np.ndarray  # (28, 28) in [0, 1], white on black, in MNIST's form
+
+
+class Level(NamedTuple):
+    """The pieces of ink (connected components) on one level of the pyramid, n of them."""
+
+    scale: float  # pixels of the picture for one of this level
+    dark_ink: bool  # dark on light, or light on dark
+    score: float  # sum over candidates: stroke length / longer side x contrast x LIGHT_INK
+    ink: np.ndarray  # (height, width)
+    noise: float  # standard deviation of `ink` on empty paper
+    labels: np.ndarray  # (height, width): i + 1 in piece i, 0 outside all pieces
+    start: np.ndarray  # (n, 2): top and left of each piece's bounding box
+    stop: np.ndarray  # (n, 2): bottom and right
+    mass: np.ndarray  # (n,): sum of the strong ink
+    contrast: np.ndarray  # (n,): ink of the strokes
+    stroke: np.ndarray  # (n,): True for what a pen may have drawn on paper
+    candidate: np.ndarray  # (n,): True for strokes with the size and shape of a whole digit
+
+    @property
+    def size(self) -> np.ndarray:
+        """(n,): the longer side of each bounding box."""
+        return (self.stop - self.start).max(axis=1)
+
+
+def find_images(paths: Sequence[str]) -> list[str]:
+    """The files in `paths`, with folders searched for image files, in natural order.
+
+    Hidden files and folders are passed over. A folder without any image files stays in the
+    list, for `read_image` to say so.
+    """
+    endings = {end for end, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    found = []
+    for path in paths:
+        files = []
+        if os.path.isdir(path):
+            files = [
+                str(file)
+                for file in Path(path).rglob("*")
+                if file.suffix.lower() in endings
+                and file.is_file()
+                and not any(part.startswith(".") for part in file.relative_to(path).parts)
+            ]
+        found += sorted(files, key=natural_order) or [path]
+    return found
+
+
+def natural_order(name: str) -> str:
+    """A sorting key by which `2.png` comes before `10.png`."""
+    return re.sub("[0-9]+", lambda number: number[0].zfill(20), name.lower())
+
+
+def read_image(path: str) -> Image.Image:
+    """Read an image file as 8-bit RGB, its longer side at most MAX_SIDE pixels.
+
+    It comes upright, as its EXIF orientation says, with transparent parts as paper; of an
+    animation, the first frame. Raises InputError if the file cannot be read as an image or
+    has more than 89 million pixels (Pillow's limit against decompression bombs).
+    """
+    if os.path.isdir(path):
+        raise InputError("a folder with no image files in it")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                image.draft("RGB", (MAX_SIDE, MAX_SIDE))  # decodes JPEG files at reduced size
+                image = ImageOps.exif_transpose(image)
+    except Image.UnidentifiedImageError as error:
+        raise InputError("not an image of a known format") from error
+    except Exception as error:  # Pillow's many decoders fail in as many ways
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot be read as an image: {reason}") from error
+    image = flatten(image)
+    image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BOX)
+    return image
+
+
+def flatten(image: Image.Image) -> Image.Image:
+    """Convert an image of any mode to RGB.
+
+    Transparent parts become white, or black if the drawing is light.
+    """
+    if image.mode.startswith(("I", "F")):  # they have no fixed white: take what is there
+        values = np.nan_to_num(np.asarray(image, np.float32))
+        black = min(values.min(), 0)
+        image = Image.fromarray(
+            np.uint8(255 * (values - black) / max(values.max() - black, 1e-6))
+        )
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    image = image.convert("RGBA")
+    opacity = np.asarray(image.getchannel("A"), np.float32)
+    brightness = np.average(to_grey(image), weights=opacity) if opacity.any() else 0
+    paper = Image.new("RGBA", image.size, "white" if brightness <= 0.5 else "black")
+    return Image.alpha_composite(paper, image).convert("RGB")
+
+
+def to_grey(image: Image.Image) -> np.ndarray:
+    """The luminance (height, width) of an image, float32 in [0, 1]."""
+    return np.asarray(image.convert("L"), np.float32) / 255
+
+
+def find_digits(grey: np.ndarray) -> list[list[Digit]]:
+    """Find the digits in a grey picture (height, width): lines of them in reading order.
+
+    They may be dark on light or light on dark. Without writing in the picture, the list is
+    empty.
+    """
+    margin = 0
+    if max(grey.shape) < TINY:
+        margin = 1 + max(grey.shape) // 4
+        grey = np.pad(grey, margin, mode="linear_ramp", end_values=np.median(grey))
+    level = best_level(grey)
+    if level is None:
+        return []
+    groups = group_pieces(level)
+    if not groups:
+        return []
+    start, stop = map(np.array, zip(*(bounds(level, group) for group in groups), strict=True))
+    boxes = np.hstack([start[:, ::-1], stop[:, ::-1]]) * level.scale - margin
+    return [
+        [Digit(tuple(boxes[i].tolist()), to_mnist(level, groups[i])) for i in line]
+        for line in sort_into_lines(start, stop)
+    ]
+
+
+def best_level(grey: np.ndarray) -> Level | None:
+    """The level of the image pyramid that shows digits best; None if no level shows any."""
+    sheet = find_sheet(grey)
+    longest = max(*grey.shape, COARSEST_LEVEL)
+    sides = [COARSEST_LEVEL * 2**n for n in range(4) if COARSEST_LEVEL * 2**n < longest]
+    sides.append(longest)
+    best, polarities = None, (True, False)
+    if max(grey.shape) < COARSEST_LEVEL:  # drawn on a screen: what covers most is the ground
+        polarities = (bool(np.median(grey) > (grey.min() + grey.max()) / 2),)
+    for side in sides:
+        smallest = SMALLEST if side in (sides[0], sides[-1]) else DIGIT_SIZES[0]
+        largest = side if side == sides[0] else DIGIT_SIZES[1]
+        for dark_ink in polarities:
+            level = search_level(resize(grey, side), dark_ink, sheet, smallest, largest)
+            if level.score > (best.score if best else 0):
+                best = level._replace(scale=max(grey.shape) / side)
+        if side >= POLARITY_SIDE:
+            polarities = (best.dark_ink if best else True,)
+    return best
+
+
+def resize(grey: np.ndarray, side: int) -> np.ndarray:
+    """`grey` with `side` pixels on its longer side."""
+    size = [max(1, round(length * side / max(grey.shape))) for length in grey.shape]
+    method = Image.Resampling.BOX if side < max(grey.shape) else Image.Resampling.BICUBIC
+    return np.asarray(Image.fromarray(grey).resize(size[::-1], method)).clip(0, 1)
+
+
+def find_sheet(grey: np.ndarray) -> np.ndarray:
+    """A mask (height, width), small, of the sheet of paper lying in view; else all True.
+
+    A sheet is the brightest large region without sharp edges in it, if its border is sharp
+    and mostly inside the picture. (A shadow also has an edge, but reaches the frame.)
+    """
+    if max(grey.shape) < COARSEST_LEVEL:  # drawn on a screen
+        return np.ones((1, 1), bool)
+    # The closing removes the writing, which has sharp edges too.
+    closed = ndimage.grey_closing(resize(grey, COARSEST_LEVEL), (15, 15))
+    ratio = ndimage.minimum_filter(closed, 5) / np.maximum(
+        ndimage.maximum_filter(closed, 5), 1e-3
+    )
+    everything = np.ones(closed.shape, bool)
+    labels, _ = ndimage.label(ratio > SHARP_EDGE)
+    area, brightness = (
+        np.bincount(labels.ravel(), values.ravel()) for values in (everything, closed**3)
+    )
+    large = area > LEAST_SHEET * labels.size
+    large[0] = False  # the edges
+    if not large.any():
+        return everything
+    region = labels == np.argmax(np.where(large, brightness, 0))
+    # The filters made edges two pixels wide to either side.
+    sheet = ndimage.binary_fill_holes(ndimage.binary_dilation(region, CONNECTED, iterations=2))
+    border = sheet & ~ndimage.binary_erosion(sheet, CONNECTED, border_value=1)
+    outline = sheet & ~ndimage.binary_erosion(sheet, CONNECTED)
+    if border.sum() < 0.7 * outline.sum() or np.mean(ratio[border] < SHARP_EDGE) < 0.8:
+        return everything
+    return ndimage.binary_erosion(sheet, CONNECTED, iterations=2, border_value=1)
+
+
+def search_level(
+    grey: np.ndarray, dark_ink: bool, sheet: np.ndarray, smallest: float, largest: float
+) -> Level:
+    """Find the pieces of ink in a level (height, width), and which may be digits.
+
+    Candidates are `smallest` to `largest` pixels long. Dark ink outside the `sheet` (a mask
+    of any size) is left out.
+    """
+    ink, paper, white = subtract_background(grey, dark_ink)
+    on_sheet = np.asarray(Image.fromarray(sheet | (not dark_ink)).resize(grey.shape[::-1]))
+    # Negative ink is noise, or lies beside dark edges: the 20th percentile is hardly among
+    # the latter. In normal noise it is 0.84 standard deviations.
+    noise = max(0.0, -float(np.quantile(ink[on_sheet], 0.2)) / 0.84)
+    ink = np.where(on_sheet, ink, 0)
+    labels, start, stop, mass = find_pieces(ink, noise)
+    size, (height, width) = (stop - start).max(axis=1), (stop - start).T
+    contrast, pen, paper_level, unevenness = np.zeros((4, len(mass)))
+    for i in np.flatnonzero(size >= SMALLEST * 2 / 3):  # smaller ones are no digits
+        box = tuple(map(slice, start[i], stop[i]))
+        mask = labels[box] == i + 1
+        contrast[i] = np.quantile(ink[box][mask], 0.8)
+        pen[i] = stroke_width(mask)
+        paper_level[i] = np.median(paper[box])
+        unevenness[i] = np.ptp(paper[box]) / (
+            max(paper[box].max(), 1e-3) if dark_ink else white
+        )
+    solid = (mass > 0.6 * contrast * height * width) & (width > 0.5 * height)
+    stroke = (pen < np.where(size < 40, BOLDEST_SMALL, BOLDEST) * size) & (pen > 0) & ~solid
+    if dark_ink:  # a stroke may cross the edge of a shadow, but not that of a sheet
+        stroke &= (contrast > FAINT) & (unevenness < 0.5)
+    else:  # a ground that is white itself has no light ink, but reflections
+        # The median sees little of the ground behind a digit that fills the picture.
+        most_uneven = 0.6 if max(grey.shape) == COARSEST_LEVEL else 0.45
+        stroke &= (contrast > FAINT_LIGHT) & (unevenness < most_uneven)
+        stroke &= paper_level < 0.85 * white
+    candidate = stroke & (size >= smallest) & (size <= largest) & (height > 0.45 * width)
+    if dark_ink and candidate.any():
+        on_paper = paper_level > 0.45 * paper_level[candidate].max()
+        stroke, candidate = stroke & on_paper, candidate & on_paper
+    evidence = (mass[candidate] / pen[candidate]).sum() / max(grey.shape)
+    score = evidence * (1 if dark_ink else LIGHT_INK)
+    return Level(
+        1.0, dark_ink, score, ink, noise, labels, start, stop, mass, contrast, stroke, candidate
+    )
+
+
+def subtract_background(
+    grey: np.ndarray, dark_ink: bool
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """The ink in a level, the paper without ink (both (height, width)), and white paper.
+
+    The paper is the median of a window around each pixel. A median follows a gradient or a
+    shadow's edge, but no stroke, as long as ink covers less than half of the window.
+    """
+    cell = WINDOW / WINDOW_CELLS
+    size = [max(2, round(length / cell)) for length in reversed(grey.shape)]
+    cells = np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BOX))
+    cells = ndimage.median_filter(cells, WINDOW_CELLS, mode="nearest")
+    paper = np.asarray(
+        Image.fromarray(cells).resize(grey.shape[::-1], Image.Resampling.BILINEAR)
+    )
+    if dark_ink:
+        white = cells.max()
+        # Relative to the paper, since a shadow weakens both; but not where all is dark.
+        ink = (paper - grey) / np.maximum(paper, 0.5 * white + 1e-3)
+    else:
+        white = max(np.quantile(grey, 0.995), 0.05)
+        ink = (grey - paper) / white
+    return ndimage.gaussian_filter(ink, 0.7), paper, float(white)
+
+
+def otsu_threshold(values: np.ndarray) -> float:
+    """The threshold that best parts values >= 0 into two classes.
+
+    After Otsu, "A threshold selection method from gray-level histograms", 1979: of all
+    thresholds, the one with the greatest variance between the classes.
+    """
+    step = max(values.max(), 1e-6) / 64
+    count = np.bincount((values / step).astype(int).ravel(), minlength=65)
+    below, total = np.cumsum(count)[:-1], np.cumsum(count * np.arange(65.0))
+    above = count.sum() - below
+    between = (total[-1] * below - count.sum() * total[:-1]) ** 2 / np.maximum(below * above, 1)
+    return step * (1 + np.argmax(between))
+
+
+def find_pieces(
+    ink: np.ndarray, noise: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The connected components of ink: labels, start, stop and mass of `Level`.
+
+    Left out are rules, what the frame cuts off, and what encloses other pieces (a box).
+    """
+    rules = None
+    while True:
+        strong = max(otsu_threshold(np.maximum(ink, 0)), 3 * noise, FAINT)
+        mask = ink > 0.6 * strong  # hysteresis: pieces need strong ink, and end with weaker
+        if rules is None:
+            rules = find_rules(mask)
+        labels, count = ndimage.label(mask & ~rules, CONNECTED)
+        mass = ndimage.sum_labels(ink * (ink > strong), labels, np.arange(count) + 1)
+        boxes = ndimage.find_objects(labels)
+        ends = np.array([[(side.start, side.stop) for side in box] for box in boxes])
+        start, stop = np.moveaxis(ends.reshape(-1, 2, 2), 2, 0)
+        on_frame = (start == 0).any(axis=1) | (stop == ink.shape).any(axis=1)
+        center = (start + stop) / 2 / ink.shape
+        depth = np.minimum(center, 1 - center).min(axis=1)  # from the nearest side
+        cut_off = on_frame & (depth < CUT_OFF)
+        huge = (stop - start).max(axis=1) > 1.35 * WINDOW
+        rejected = (mass > 0) & (cut_off | huge)
+        if not rejected.any():
+            break
+        # Strong edges of pages and tables would raise the threshold.
+        ink = np.where(np.r_[False, rejected][labels], 0, ink)
+    kept = (mass > 0) & ~encloses_others(start, stop, mass)
+    new_label = np.where(kept, np.cumsum(kept), 0)
+    return np.r_[0, new_label][labels], start[kept], stop[kept], mass[kept]
+
+
+def encloses_others(start: np.ndarray, stop: np.ndarray, mass: np.ndarray) -> np.ndarray:
+    """(n,) True for pieces around other pieces of some size, as a drawn box is."""
+    size = (stop - start).max(axis=1)
+    result = np.zeros(len(size), bool)
+    for i in np.flatnonzero((size > DIGIT_SIZES[0]) & (mass > 0)):
+        inside = (start > start[i]).all(axis=1) & (stop < stop[i]).all(axis=1)
+        result[i] = (inside & (size >= 0.25 * size[i]) & (mass > 0.1 * mass[i])).any()
+    return result
+
+
+def find_rules(mask: np.ndarray) -> np.ndarray:
+    """The pixels (height, width) of ruled or squared paper's lines in a mask of ink.
+
+    Strokes that cross a line stay, for they are longer across it than a line is thick.
+    """
+    thickness = 3 + max(mask.shape) // 128
+    horizontal, vertical = long_lines(mask), long_lines(mask.T).T
+    rules = horizontal & vertical
+    if horizontal.any():
+        rules |= horizontal & ~ndimage.binary_opening(mask, np.ones((thickness, 1)))
+    if vertical.any():
+        rules |= vertical & ~ndimage.binary_opening(mask, np.ones((1, thickness)))
+    return rules
+
+
+def long_lines(mask: np.ndarray) -> np.ndarray:
+    """The pixels of `mask` on straight lines that deviate at most 11 degrees from rows."""
+    height, width = mask.shape
+    if mask.any(axis=0).sum() < 0.8 * min(RULE_LENGTH, width):
+        return np.zeros_like(mask)
+    # Blocks of pixels side by side make this eight times faster and bridge small gaps.
+    blocks = np.pad(mask, ((0, 0), (0, -width % RULE_BLOCK))).reshape(height, -1, RULE_BLOCK)
+    columns = blocks.shape[1]
+    window = max(1, min(WINDOW // RULE_BLOCK, 3 * columns // 4))
+    margin = 2 * columns  # a line rises less than that
+    filled = ndimage.maximum_filter1d(np.uint8(blocks.sum(axis=2)), 3, axis=0) > RULE_BLOCK // 2
+    filled = np.pad(filled, ((margin, margin), (0, 0)))
+    row, column = np.indices(filled.shape, np.int32, sparse=True)
+    found = np.zeros_like(filled)
+    for rise in range(-18, 19, 3):  # pixels in a window
+        sheared = (row + column * rise // window) % len(filled), column
+        line = filled[sheared]
+        share = ndimage.uniform_filter1d(line.astype(np.float32), window, mode="constant")
+        if (share > 0.8).any():
+            found[sheared] |= line & ndimage.maximum_filter1d(share > 0.8, window)
+    labels, _ = ndimage.label(found[margin : margin + height], CONNECTED)
+    spans = [box[1].stop - box[1].start for box in ndimage.find_objects(labels)]
+    long = np.array([span >= min(RULE_LENGTH // RULE_BLOCK, columns) for span in spans], bool)
+    on_line = np.r_[False, long][labels]
+    return np.repeat(on_line, RULE_BLOCK, axis=1)[:, :width] & mask
+
+
+def stroke_width(mask: np.ndarray) -> float:
+    """The width in pixels of the strokes in a mask (height, width)."""
+    # In a bar of width w the mean distance to the outside is (w + 1)^2 / 4w; solved for w:
+    distance = ndimage.distance_transform_edt(np.pad(mask, 1))
+    half = 2 * distance.sum() / mask.sum() - 1
+    return half + np.sqrt(max(half**2 - 1, 0))
+
+
+def group_pieces(level: Level) -> list[list[int]]:
+    """Group the pieces of a level to digits: lists of indices, none if it shows no writing."""
+    typical_size, typical_contrast, typical_mass = (
+        np.quantile(
+            values[level.candidate],
+            0.5,
+            weights=level.mass[level.candidate],
+            method="inverted_cdf",
+        )
+        for values in (level.size, level.contrast, level.mass)
+    )
+    fine = max(level.ink.shape) > COARSEST_LEVEL  # a coarse level averages textures away
+    if fine and typical_contrast < LEAST_CONTRAST_TO_NOISE * level.noise:
+        return []
+    size, relative_mass = level.size / typical_size, level.mass / typical_mass
+    body = level.stroke & (size > 0.35) & (size < 3) & (relative_mass > 0.1)
+    body &= level.contrast > 0.4 * typical_contrast
+    if body.sum() > MOST_DIGITS:
+        return []
+    groups = merge_stacked(np.flatnonzero(body), level, typical_size)
+    part = ~body & (relative_mass > 0.03) & (size < 0.8)
+    part &= level.contrast > 0.3 * typical_contrast
+    for piece in np.flatnonzero(part):
+        add_to_nearest(piece, groups, level)
+    share = sum(level.mass[group].sum() for group in groups) / level.mass.sum()
+    return groups if share > LEAST_SHARE else []
+
+
+def bounds(level: Level, group: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """The bounding box of some pieces: (top, left) and (bottom, right)."""
+    return level.start[group].min(axis=0), level.stop[group].max(axis=0)
+
+
+def merge_stacked(pieces: np.ndarray, level: Level, size: float) -> list[list[int]]:
+    """Group pieces that stand one above the other, as the bar of a 5 does above its body.
+
+    `size` is that of a typical digit, in pixels.
+    """
+    groups: list[list[int]] = []
+    for piece in pieces:
+        stacked = [group for group in groups if is_stacked(level, group, [piece], size)]
+        if stacked:
+            stacked[0].append(piece)
+        else:
+            groups.append([piece])
+    return groups
+
+
+def is_stacked(level: Level, group: list[int], other: list[int], size: float) -> bool:
+    """Whether two groups share columns and together are no taller than a digit."""
+    (start, stop), (other_start, other_stop) = bounds(level, group), bounds(level, other)
+    gap, column_gap = np.maximum(start, other_start) - np.minimum(stop, other_stop)
+    narrower = min(stop[1] - start[1], other_stop[1] - other_start[1])
+    height = max(stop[0], other_stop[0]) - min(start[0], other_start[0])
+    taller = max(size, stop[0] - start[0], other_stop[0] - other_start[0])
+    return -column_gap > 0.5 * narrower and gap < 0.15 * size and height < 1.3 * taller
+
+
+def add_to_nearest(piece: int, groups: list[list[int]], level: Level) -> None:
+    """Add a loose part to the digit nearest to it, if one is near."""
+    gaps = []
+    for group in groups:
+        start, stop = bounds(level, group)
+        gap = np.maximum(level.start[piece] - stop, start - level.stop[piece]).max()
+        gaps.append(gap / (stop - start).max())
+    if groups and min(gaps) <= 0.15:
+        groups[np.argmin(gaps)].append(piece)
+
+
+def sort_into_lines(start: np.ndarray, stop: np.ndarray) -> list[list[int]]:
+    """Order boxes (n, 2) from (top, left) to (bottom, right): lines of indices, as one reads.
+
+    Each box is linked to its nearest right neighbour on the same line, so that lines may
+    slant and curve.
+    """
+    (y, x), height = ((start + stop) / 2).T, stop[:, 0] - start[:, 0]
+    right, down = x - x[:, np.newaxis], y - y[:, np.newaxis]
+    beside = (right > 0) & (np.abs(down) < right)
+    distance = np.where(beside, np.hypot(right, down), np.inf)
+    nearest = [(i, distance[i].argmin()) for i in np.flatnonzero(beside.any(axis=1))]
+    slant = np.median([down[pair] / right[pair] for pair in nearest]) if nearest else 0
+    y = y - slant * x  # as if the lines were level
+    down = np.abs(y - y[:, np.newaxis])
+    linkable = (right > 0) & (down < 0.6 * np.maximum(height, height[:, np.newaxis]))
+    after, before = {}, {}
+    for i, j in sorted(
+        zip(*np.nonzero(linkable), strict=True), key=lambda p: right[p] + 2 * down[p]
+    ):
+        if i not in after and j not in before:
+            after[i], before[j] = j, i
+    lines = []
+    for first in range(len(y)):
+        if first not in before:
+            line = [first]
+            while line[-1] in after:
+                line.append(after[line[-1]])
+            lines.append(line)
+    return sorted(lines, key=lambda line: y[line].mean())
+
+
+def to_mnist(level: Level, group: list[int]) -> np.ndarray:
+    """Bring the digit of some pieces to MNIST's form: float32 (28, 28) in [0, 1].
+
+    White on black, fitted into 20 x 20 pixels and centred by its centre of mass, as LeCun
+    et al. made MNIST (1998, section III.A).
+    """
+    start, stop = bounds(level, group)
+    box = tuple(map(slice, np.maximum(start - 2, 0), stop + 2))
+    mask = np.isin(level.labels[box], np.array(group) + 1)
+    ink = np.clip(level.ink[box] / np.quantile(level.ink[box][mask], 0.8), 0, 1)
+    ink = np.where(ndimage.binary_dilation(mask, CONNECTED), ink, 0)  # with soft edges
+    return center_in_frame(thicken(ink))
+
+
+def thicken(ink: np.ndarray) -> np.ndarray:
+    """`ink` (height, width) in [0, 1], with strokes that would vanish at 28 x 28 widened."""
+    size = max(np.ptp(axis) + 1 for axis in np.nonzero(ink > LEAST_INK))
+    grow = (PEN_WIDTH * size / 20 - stroke_width(ink > 0.5)) / 2
+    if grow <= 0.25:
+        return ink
+    ink = np.pad(ink, int(grow) + 2)
+    distance = ndimage.distance_transform_edt(ink <= 0.5)
+    return np.maximum(ink, np.clip(grow + 1 - distance, 0, 1))
+
+
+def center_in_frame(ink: np.ndarray) -> np.ndarray:
+    """Fit ink (height, width) into 20 x 20 of 28 x 28 pixels, centred as MNIST's digits are.
+
+    Their centre of mass lies at row and column 14, counted from 0: half a pixel below and
+    to the right of the middle.
+    """
+    pixel = max(np.ptp(axis) + 1 for axis in np.nonzero(ink > LEAST_INK)) / 20
+    margin = int(15 * pixel) + 1
+    y, x = (center + margin + 0.5 for center in ndimage.center_of_mass(ink))
+    before, after = 14.5 * pixel, 13.5 * pixel
+    frame = (x - before, y - before, x + after, y + after)
+    roomy = Image.fromarray(np.pad(ink, margin).astype(np.float32))
+    return np.asarray(roomy.resize((28, 28), Image.Resampling.BICUBIC, frame)).clip(0, 1)

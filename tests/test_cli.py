@@ -1,0 +1,167 @@
+"""Outputs replaced as a whole, errors in one line, exit status."""
+
+import io
+import subprocess
+import sys
+
+import pytest
+
+import cli
+import predict
+from conftest import ROOT, posix_only
+
+
+def raising(error):
+    def script():
+        raise error
+
+    return script
+
+
+def shell(command, script):
+    """Run `command`, in which "$@" stands for Python with the code `script`."""
+    return subprocess.run(
+        ["sh", "-c", command, "sh", sys.executable, "-c", script],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (cli.InputError("x.npz: damaged"), 2, "me.py: error: x.npz: damaged\n"),
+        (
+            OSError(28, "No space left on device", "out"),
+            2,
+            "me.py: error: [Errno 28] No space left on device: 'out'\n",
+        ),
+        (KeyboardInterrupt(), 130, "me.py: interrupted\n"),
+    ],
+)
+def test_run_script_says_in_one_line_what_the_user_can_mend(capsys, error, status, message):
+    assert cli.run_script("me.py", raising(error)) == status
+    assert capsys.readouterr() == ("", message)
+
+
+def test_run_script_is_silent_on_success(capsys):
+    assert cli.run_script("me.py", lambda: print("done")) == 0
+    assert capsys.readouterr() == ("done\n", "")
+
+
+@pytest.mark.parametrize("bug", [ValueError("a bug"), ZeroDivisionError(), RuntimeError()])
+def test_a_bug_keeps_its_traceback(bug):
+    with pytest.raises(type(bug)):
+        cli.run_script("me.py", raising(bug))
+
+
+@posix_only
+def test_sigterm_removes_temporary_files(tmp_path):
+    script = f"""
+import cli, os, signal, sys
+def script():
+    with cli.replace_on_success({str(tmp_path)!r}):
+        os.kill(os.getpid(), signal.SIGTERM)
+sys.exit(cli.run_script("me.py", script))
+"""
+    result = shell('"$@"', script)
+    assert (result.returncode, result.stdout, result.stderr) == (143, "", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+@posix_only
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_can_be_written_to(tmp_path, closed):
+    """And files opened later do not become the closed streams."""
+    path = tmp_path / "file"
+    script = f"""
+import cli, os, sys
+def script():
+    with open({str(path)!r}, "w") as file:
+        print("printed", flush=True)
+        print("complained", file=sys.stderr, flush=True)
+        os.write(1, b"printed"), os.write(2, b"complained")
+        file.write("written")
+sys.exit(cli.run_script("me.py", script))
+"""
+    result = shell(f'"$@" {closed}', script)
+    assert result.returncode == 0
+    assert "Traceback" not in result.stderr
+    assert path.read_text() == "written"
+
+
+@posix_only
+def test_a_closed_pipe_is_status_1_without_a_word():
+    script = """
+import cli, sys
+def script():
+    for _ in range(100_000):
+        print("a line")
+sys.exit(cli.run_script("me.py", script))
+"""
+    result = shell('{ "$@"; echo $? >&2; } | head -n 1', script)
+    assert (result.stdout, result.stderr) == ("a line\n", "1\n")
+
+
+def test_a_stream_that_is_no_text_file_is_left_as_it_is(monkeypatch):
+    """A notebook's, which has no `reconfigure` and no file descriptor."""
+    stdout, stderr = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stdout)
+    monkeypatch.setattr(sys, "stderr", stderr)
+    assert cli.run_script("me.py", raising(cli.InputError("wrong"))) == 2
+    assert cli.run_script("me.py", lambda: print("done")) == 0
+    assert (stdout.getvalue(), stderr.getvalue()) == ("done\n", "me.py: error: wrong\n")
+
+
+def test_predict_prints_into_a_notebook(random_npz, trained_file, tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    arguments = ["--model", trained_file, "--data", random_npz, "--output", tmp_path / "p.png"]
+    assert predict.main([str(argument) for argument in arguments]) == 0
+    assert sys.stdout.getvalue().count("test digit") == 10
+    assert capfd.readouterr() == ("", "")
+
+
+def test_file_names_that_are_no_valid_text_can_be_printed(monkeypatch):
+    stdout = io.TextIOWrapper(io.BytesIO(), "utf-8", newline="\n")
+    monkeypatch.setattr(sys, "stdout", stdout)
+    name = b"\xff.png".decode("utf-8", "surrogateescape")
+    assert cli.run_script("me.py", lambda: print(name)) == 0
+    assert stdout.buffer.getvalue() == b"\\udcff.png\n"
+
+
+def test_replace_on_success_replaces_all(tmp_path):
+    (tmp_path / "kept").write_text("old")
+    (tmp_path / "replaced").write_text("old")
+    with cli.replace_on_success(tmp_path) as folder:
+        assert folder.parent == tmp_path  # on the same disk, so that replacing is one step
+        (folder / "replaced").write_text("new")
+        assert (tmp_path / "replaced").read_text() == "old"
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "kept": "old",
+        "replaced": "new",
+    }
+
+
+def test_replace_on_success_changes_nothing_on_an_error(tmp_path):
+    def fail():
+        with cli.replace_on_success(tmp_path) as folder:
+            (folder / "old").write_text("new")
+            raise KeyError
+
+    (tmp_path / "old").write_text("old")
+    with pytest.raises(KeyError):
+        fail()
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"old": "old"}
+
+
+def test_replace_on_success_makes_the_folder(tmp_path):
+    with cli.replace_on_success(tmp_path / "new" / "folder") as folder:
+        (folder / "file").write_text("new")
+    assert (tmp_path / "new" / "folder" / "file").read_text() == "new"
+
+
+def test_replace_on_success_says_at_once_that_a_file_is_in_the_way(tmp_path):
+    (tmp_path / "file").write_text("old")
+    with pytest.raises(OSError, match="file"), cli.replace_on_success(tmp_path / "file"):
+        pytest.fail("the block must not run")
