@@ -43,6 +43,7 @@ POLARITY_SIDE = 512  # pixels of the level on which it is settled whether ink is
 LEAST_CONTRAST_TO_NOISE = 4  # on a fine level; with less, it shows a texture
 MOST_DIGITS = 300  # more pieces of like size are a texture
 LEAST_SHARE = 0.5  # of all ink, that digits have; with less, the picture shows other things
+FLATTEST = 0.45  # height of the flattest digit, as a share of its width; else it is a part
 BOLDEST = 0.4  # stroke width of the boldest digit, as a share of its size; else it is a blob
 BOLDEST_SMALL = 0.5  # the same below 40 pixels, where blur closes loops
 
@@ -275,7 +276,7 @@ def search_level(
         most_uneven = 0.6 if max(grey.shape) == COARSEST_LEVEL else 0.45
         stroke &= (contrast > FAINT_LIGHT) & (unevenness < most_uneven)
         stroke &= paper_level < 0.85 * white
-    candidate = stroke & (size >= smallest) & (size <= largest) & (height > 0.45 * width)
+    candidate = stroke & (size >= smallest) & (size <= largest) & (height > FLATTEST * width)
     if dark_ink and candidate.any():
         on_paper = paper_level > 0.45 * paper_level[candidate].max()
         stroke, candidate = stroke & on_paper, candidate & on_paper
@@ -435,6 +436,8 @@ def group_pieces(level: Level) -> list[list[int]]:
     size, relative_mass = level.size / typical_size, level.mass / typical_mass
     body = level.stroke & (size > 0.35) & (size < 3) & (relative_mass > 0.1)
     body &= level.contrast > 0.4 * typical_contrast
+    height, width = (level.stop - level.start).T
+    body &= height > FLATTEST * width
     if body.sum() > MOST_DIGITS:
         return []
     groups = merge_stacked(np.flatnonzero(body), level, typical_size)
