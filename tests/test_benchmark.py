@@ -24,7 +24,10 @@ def in_this_process(monkeypatch):
     )
 
 
-def test_training_measures_all_runs(in_this_process, tmp_path, capsys):
+def test_training_measures_every_kind_of_run(in_this_process, tmp_path, monkeypatch, capsys):
+    # One run of each function: the others differ in options, and take seconds to compile.
+    runs = {run.function: (name, run) for name, run in reversed(benchmark.RUNS.items())}
+    monkeypatch.setattr(benchmark, "RUNS", dict(reversed(runs.values())))
     np.savez(tmp_path / "small.npz", **random_arrays(train=2 * 128 + 1, test=20))
     benchmark.main(["training", "--data", str(tmp_path / "small.npz"), "--seeds", "1"])
     table, versions = capsys.readouterr().out.split("\n\n")
