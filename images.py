@@ -29,12 +29,13 @@ WINDOW = 96  # pixels of the median window that estimates the background
 WINDOW_CELLS = 9  # along a side of the window: the median is taken of averages over cells
 DIGIT_SIZES = (20, 80)  # pixels; a factor of 4, so that neighbouring levels overlap
 SMALLEST = 12  # pixels of the smallest digit on the coarsest and on the finest level
-RULE_BLOCK = 8  # pixels
+RULE_BLOCK = 8  # pixels along a line that are looked at as one
 RULE_LENGTH = 160  # pixels: straight lines longer than two digits are not handwriting
 
 SHARP_EDGE = 0.85  # darker side of an edge, as a share of the brighter one
 LEAST_SHEET = 0.03  # of the picture, that a sheet of paper covers
-CUT_OFF = 0.2  # of the picture: a piece that touches the frame with its centre this near to it
+# Left out is a piece that touches the frame and has its centre at most this far from it.
+CUT_OFF = 0.2  # of the picture's height or width
 
 FAINT = 0.05  # ink below which there is nothing but the grain of the paper
 FAINT_LIGHT = 0.15  # the same for light ink: reflections and sheets are light too
@@ -251,8 +252,8 @@ def search_level(
     """
     ink, paper, white = subtract_background(grey, dark_ink)
     on_sheet = np.asarray(Image.fromarray(sheet | (not dark_ink)).resize(grey.shape[::-1]))
-    # Negative ink is noise, or lies beside dark edges: the 20th percentile is hardly among
-    # the latter. In normal noise it is 0.84 standard deviations.
+    # Negative ink is noise, except beside dark edges (up to a fifth of the pixels). The 20th
+    # percentile of normal noise is 0.84 standard deviations below zero.
     noise = max(0.0, -float(np.quantile(ink[on_sheet], 0.2)) / 0.84)
     ink = np.where(on_sheet, ink, 0)
     labels, start, stop, mass = find_pieces(ink, noise)
@@ -304,7 +305,8 @@ def subtract_background(
     )
     if dark_ink:
         white = cells.max()
-        # Relative to the paper, since a shadow weakens both; but not where all is dark.
+        # Relative to the paper, as a shadow darkens paper and ink by the same factor. The
+        # lower limit keeps a dark table's texture weak.
         ink = (paper - grey) / np.maximum(paper, 0.5 * white + 1e-3)
     else:
         white = max(np.quantile(grey, 0.995), 0.05)
@@ -413,10 +415,11 @@ def long_lines(mask: np.ndarray) -> np.ndarray:
 
 def stroke_width(mask: np.ndarray) -> float:
     """The width in pixels of the strokes in a mask (height, width)."""
-    # In a bar of width w the mean distance to the outside is (w + 1)^2 / 4w; solved for w:
+    # In a bar of odd width w, the mean distance d to the outside is (w + 1)^2 / 4w. Solved
+    # for w, with m = 2d - 1, it is m + sqrt(m^2 - 1).
     distance = ndimage.distance_transform_edt(np.pad(mask, 1))
-    half = 2 * distance.sum() / mask.sum() - 1
-    return half + np.sqrt(max(half**2 - 1, 0))
+    m = 2 * distance.sum() / mask.sum() - 1
+    return m + np.sqrt(max(m**2 - 1, 0))
 
 
 def group_pieces(level: Level) -> list[list[int]]:
