@@ -24,11 +24,11 @@ CONNECTED = np.ones((3, 3))  # pixels that touch at a corner are connected
 
 # The picture is searched on every level of an image pyramid, each level at twice the
 # resolution of the one before, always for digits of the same size in pixels.
-COARSEST_LEVEL = 128  # pixels of its longer side
+COARSEST_LEVEL = 128  # pixels of its longer side; half as many for the smallest pictures
 WINDOW = 96  # pixels of the median window that estimates the background
 WINDOW_CELLS = 9  # along a side of the window: the median is taken of averages over cells
-DIGIT_SIZES = (20, 80)  # pixels; a factor of 4, so that neighbouring levels overlap
-SMALLEST = 12  # pixels of the smallest digit on the coarsest and on the finest level
+SMALLEST, LARGEST = 12, 80  # pixels of a digit; on the coarsest level it may be larger
+POLARITY_SIDE = 512  # pixels of the level on which it is settled whether ink is dark
 RULE_BLOCK = 8  # pixels along a line that are looked at as one
 RULE_LENGTH = 160  # pixels: straight lines longer than two digits are not handwriting
 
@@ -38,15 +38,18 @@ LEAST_SHEET = 0.03  # of the picture, that a sheet of paper covers
 CUT_OFF = 0.2  # of the picture's height or width
 
 FAINT = 0.05  # ink below which there is nothing but the grain of the paper
-FAINT_LIGHT = 0.15  # the same for light ink: reflections and sheets are light too
-LIGHT_INK = 0.25  # weight of light ink against dark: sheets on a table look like it
-POLARITY_SIDE = 512  # pixels of the level on which it is settled whether ink is dark
-LEAST_CONTRAST_TO_NOISE = 4  # on a fine level; with less, it shows a texture
-MOST_DIGITS = 300  # more pieces of like size are a texture
+FAINT_LIGHT = 0.15  # the same for light ink: reflections are light too
+LIGHT_INK = 0.5  # weight of light ink against dark: most people write dark on light
+LIGHT_INK_BESIDE_SHEET = 1e-3  # the same with a sheet in view, which is light itself
+CLEAR = 8  # times the noise: with less contrast, a piece counts for less
+LEAST_CONTRAST = 4  # times the noise on a fine level; with less, it shows a texture
+MOST_DIGITS = 200  # more pieces of like size are a texture
 LEAST_SHARE = 0.5  # of all ink, that digits have; with less, the picture shows other things
 FLATTEST = 0.45  # height of the flattest digit, as a share of its width; else it is a part
-BOLDEST = 0.4  # stroke width of the boldest digit, as a share of its size; else it is a blob
-BOLDEST_SMALL = 0.5  # the same below 40 pixels, where blur closes loops
+BOLDEST = 0.45  # stroke width of the boldest digit, as a share of its size; else it is a blob
+SOLID = 0.6  # share of its box that the ink of a blob fills
+WIDEST = 1.4  # width of the widest digit / the median height; else several digits touch
+CUT_INK = 1.6  # stroke widths of ink that a cut between two of them crosses at most
 
 LEAST_INK = 0.15  # of the strongest in a digit: weaker pixels do not count for its size
 PEN_WIDTH = 2.2  # pixels of the thinnest stroke in the 20 x 20 box; MNIST's are 2 to 3 wide
@@ -62,9 +65,8 @@ class Digit(NamedTuple):
 class Level(NamedTuple):
     """The pieces of ink (connected components) on one level of the pyramid, n of them."""
 
-    scale: float  # pixels of the picture for one of this level
     dark_ink: bool  # dark on light, or light on dark
-    score: float  # sum over candidates: stroke length / longer side x contrast x LIGHT_INK
+    score: float  # see `search_level`
     ink: np.ndarray  # (height, width)
     noise: float  # standard deviation of `ink` on empty paper
     labels: np.ndarray  # (height, width): i + 1 in piece i, 0 outside all pieces
@@ -167,40 +169,54 @@ def find_digits(grey: np.ndarray) -> list[list[Digit]]:
     margin = 0
     if max(grey.shape) < TINY:
         margin = 1 + max(grey.shape) // 4
-        grey = np.pad(grey, margin, mode="linear_ramp", end_values=np.median(grey))
-    level = best_level(grey)
-    if level is None:
+        grey = np.pad(grey, margin, constant_values=ground(grey))
+    for level in search_pyramid(grey):
+        groups = group_pieces(level)
+        if groups:
+            break
+    else:
         return []
-    groups = group_pieces(level)
-    if not groups:
-        return []
-    start, stop = map(np.array, zip(*(bounds(level, group) for group in groups), strict=True))
-    boxes = np.hstack([start[:, ::-1], stop[:, ::-1]]) * level.scale - margin
-    return [
-        [Digit(tuple(boxes[i].tolist()), to_mnist(level, groups[i])) for i in line]
-        for line in sort_into_lines(start, stop)
-    ]
+    labels = split_touching(label_groups(level.labels, groups))
+    boxes = ndimage.find_objects(labels)
+    start, stop = corners(boxes)
+    scale = max(grey.shape) / max(labels.shape)
+    outlines = np.hstack([start[:, ::-1], stop[:, ::-1]]) * scale - margin
+    digits = []
+    for i, box in enumerate(boxes):
+        wider = tuple(slice(max(0, side.start - 2), side.stop + 2) for side in box)
+        pixels = to_mnist(level.ink[wider], labels[wider] == i + 1)
+        digits.append(Digit(tuple(outlines[i].tolist()), pixels))
+    return [[digits[i] for i in line] for line in sort_into_lines(start, stop)]
 
 
-def best_level(grey: np.ndarray) -> Level | None:
-    """The level of the image pyramid that shows digits best; None if no level shows any."""
+def ground(grey: np.ndarray) -> float:
+    """The brightness of most of the frame: the ground, even if a digit fills the picture."""
+    return float(np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])))
+
+
+def search_pyramid(grey: np.ndarray) -> list[Level]:
+    """The levels of the image pyramid that show dark and light ink best, the better one first.
+
+    One that shows no digits is left out.
+    """
+    longest = max(grey.shape)
+    coarsest = COARSEST_LEVEL if longest > COARSEST_LEVEL / 2 else COARSEST_LEVEL // 2
+    sides = [coarsest * 2**n for n in range(4) if coarsest * 2**n < longest]
+    sides.append(max(longest, coarsest))
+    polarities = [True, False]
+    if longest < COARSEST_LEVEL:  # drawn on a screen, so that the ground is even
+        polarities = [ground(grey) > (grey.min() + grey.max()) / 2]
     sheet = find_sheet(grey)
-    longest = max(*grey.shape, COARSEST_LEVEL)
-    sides = [COARSEST_LEVEL * 2**n for n in range(4) if COARSEST_LEVEL * 2**n < longest]
-    sides.append(longest)
-    best, polarities = None, (True, False)
-    if max(grey.shape) < COARSEST_LEVEL:  # drawn on a screen: what covers most is the ground
-        polarities = (bool(np.median(grey) > (grey.min() + grey.max()) / 2),)
+    best: dict[bool, Level] = {}
     for side in sides:
-        smallest = SMALLEST if side in (sides[0], sides[-1]) else DIGIT_SIZES[0]
-        largest = side if side == sides[0] else DIGIT_SIZES[1]
+        largest = side if side == coarsest else LARGEST
         for dark_ink in polarities:
-            level = search_level(resize(grey, side), dark_ink, sheet, smallest, largest)
-            if level.score > (best.score if best else 0):
-                best = level._replace(scale=max(grey.shape) / side)
-        if side >= POLARITY_SIDE:
-            polarities = (best.dark_ink if best else True,)
-    return best
+            level = search_level(resize(grey, side), dark_ink, sheet, largest)
+            if level.score > (best[dark_ink].score if dark_ink in best else 0):
+                best[dark_ink] = level
+        if side >= POLARITY_SIDE and best:
+            polarities = [max(best.values(), key=lambda level: level.score).dark_ink]
+    return sorted(best.values(), key=lambda level: -level.score)
 
 
 def resize(grey: np.ndarray, side: int) -> np.ndarray:
@@ -242,13 +258,13 @@ def find_sheet(grey: np.ndarray) -> np.ndarray:
     return ndimage.binary_erosion(sheet, CONNECTED, iterations=2, border_value=1)
 
 
-def search_level(
-    grey: np.ndarray, dark_ink: bool, sheet: np.ndarray, smallest: float, largest: float
-) -> Level:
+def search_level(grey: np.ndarray, dark_ink: bool, sheet: np.ndarray, largest: float) -> Level:
     """Find the pieces of ink in a level (height, width), and which may be digits.
 
-    Candidates are `smallest` to `largest` pixels long. Dark ink outside the `sheet` (a mask
-    of any size) is left out.
+    Candidates are at most `largest` pixels long. Dark ink outside the `sheet` (a mask of any
+    size) is left out. The score of the level is the length of the candidates' strokes, in
+    sides of the picture, times their contrast, times their share of all ink; it is less for
+    light ink and where noise is strong.
     """
     ink, paper, white = subtract_background(grey, dark_ink)
     on_sheet = np.asarray(Image.fromarray(sheet | (not dark_ink)).resize(grey.shape[::-1]))
@@ -257,41 +273,36 @@ def search_level(
     noise = max(0.0, -float(np.quantile(ink[on_sheet], 0.2)) / 0.84)
     ink = np.where(on_sheet, ink, 0)
     labels, start, stop, mass = find_pieces(ink, noise)
+    contrast, pen, unevenness = np.zeros((3, len(mass)))
     size, (height, width) = (stop - start).max(axis=1), (stop - start).T
-    contrast, pen, paper_level, unevenness = np.zeros((4, len(mass)))
     for i in np.flatnonzero(size >= SMALLEST * 2 / 3):  # smaller ones are no digits
         box = tuple(map(slice, start[i], stop[i]))
         mask = labels[box] == i + 1
         contrast[i] = np.quantile(ink[box][mask], 0.8)
         pen[i] = stroke_width(mask)
-        paper_level[i] = np.median(paper[box])
-        unevenness[i] = np.ptp(paper[box]) / (
-            max(paper[box].max(), 1e-3) if dark_ink else white
-        )
-    solid = (mass > 0.6 * contrast * height * width) & (width > 0.5 * height)
-    stroke = (pen < np.where(size < 40, BOLDEST_SMALL, BOLDEST) * size) & (pen > 0) & ~solid
-    if dark_ink:  # a stroke may cross the edge of a shadow, but not that of a sheet
-        stroke &= (contrast > FAINT) & (unevenness < 0.5)
-    else:  # a ground that is white itself has no light ink, but reflections
-        # The median sees little of the ground behind a digit that fills the picture.
-        most_uneven = 0.6 if max(grey.shape) == COARSEST_LEVEL else 0.45
-        stroke &= (contrast > FAINT_LIGHT) & (unevenness < most_uneven)
-        stroke &= paper_level < 0.85 * white
-    candidate = stroke & (size >= smallest) & (size <= largest) & (height > FLATTEST * width)
-    if dark_ink and candidate.any():
-        on_paper = paper_level > 0.45 * paper_level[candidate].max()
-        stroke, candidate = stroke & on_paper, candidate & on_paper
-    evidence = (mass[candidate] / pen[candidate]).sum() / max(grey.shape)
-    score = evidence * (1 if dark_ink else LIGHT_INK)
+        unevenness[i] = np.ptp(paper[box]) / white[box].max()
+    solid = (mass > SOLID * contrast * height * width) & (pen > 0.25 * size)
+    stroke = (pen > 0) & (pen < BOLDEST * size) & ~solid
+    stroke &= contrast > (FAINT if dark_ink else FAINT_LIGHT)
+    # A stroke may cross the edge of a shadow, but not that of a sheet. The median sees
+    # little of the ground behind a digit that fills the picture.
+    most_uneven = 0.5 if dark_ink else 0.6 if largest > LARGEST else 0.45
+    stroke &= unevenness < most_uneven
+    candidate = stroke & (size >= SMALLEST) & (size <= largest) & (height > FLATTEST * width)
+    clear = np.minimum(1, contrast / (CLEAR * noise + 1e-6)) ** 2
+    lengths = (clear * mass)[candidate] / pen[candidate]
+    score = lengths.sum() / max(grey.shape) * mass[candidate].sum() / max(mass.sum(), 1e-6)
+    if not dark_ink:
+        score *= LIGHT_INK if sheet.all() else LIGHT_INK_BESIDE_SHEET
     return Level(
-        1.0, dark_ink, score, ink, noise, labels, start, stop, mass, contrast, stroke, candidate
+        dark_ink, score, ink, noise, labels, start, stop, mass, contrast, stroke, candidate
     )
 
 
 def subtract_background(
     grey: np.ndarray, dark_ink: bool
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """The ink in a level, the paper without ink (both (height, width)), and white paper.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The ink in a level, the paper without ink, and what is white there, (height, width).
 
     The paper is the median of a window around each pixel. A median follows a gradient or a
     shadow's edge, but no stroke, as long as ink covers less than half of the window.
@@ -304,14 +315,14 @@ def subtract_background(
         Image.fromarray(cells).resize(grey.shape[::-1], Image.Resampling.BILINEAR)
     )
     if dark_ink:
-        white = cells.max()
         # Relative to the paper, as a shadow darkens paper and ink by the same factor. The
         # lower limit keeps a dark table's texture weak.
-        ink = (paper - grey) / np.maximum(paper, 0.5 * white + 1e-3)
+        white = np.maximum(paper, 0.5 * cells.max() + 1e-3)
+        ink = (paper - grey) / white
     else:
-        white = max(np.quantile(grey, 0.995), 0.05)
+        white = np.full(grey.shape, max(np.quantile(grey, 0.995), 0.05))
         ink = (grey - paper) / white
-    return ndimage.gaussian_filter(ink, 0.7), paper, float(white)
+    return ndimage.gaussian_filter(ink, 0.7), paper, white
 
 
 def otsu_threshold(values: np.ndarray) -> float:
@@ -343,15 +354,13 @@ def find_pieces(
             rules = find_rules(mask)
         labels, count = ndimage.label(mask & ~rules, CONNECTED)
         mass = ndimage.sum_labels(ink * (ink > strong), labels, np.arange(count) + 1)
-        boxes = ndimage.find_objects(labels)
-        ends = np.array([[(side.start, side.stop) for side in box] for box in boxes])
-        start, stop = np.moveaxis(ends.reshape(-1, 2, 2), 2, 0)
+        start, stop = corners(ndimage.find_objects(labels))
         on_frame = (start == 0).any(axis=1) | (stop == ink.shape).any(axis=1)
         center = (start + stop) / 2 / ink.shape
         depth = np.minimum(center, 1 - center).min(axis=1)  # from the nearest side
-        cut_off = on_frame & (depth < CUT_OFF)
-        huge = (stop - start).max(axis=1) > 1.35 * WINDOW
-        rejected = (mass > 0) & (cut_off | huge)
+        huge = (stop - start).max(axis=1) > COARSEST_LEVEL
+        spanning = ((start == 0) & (stop == ink.shape)).any(axis=1)
+        rejected = (mass > 0) & (on_frame & (depth < CUT_OFF) | spanning | huge)
         if not rejected.any():
             break
         # Strong edges of pages and tables would raise the threshold.
@@ -361,13 +370,20 @@ def find_pieces(
     return np.r_[0, new_label][labels], start[kept], stop[kept], mass[kept]
 
 
+def corners(boxes: Sequence[tuple[slice, slice]]) -> tuple[np.ndarray, np.ndarray]:
+    """The corners of n boxes: (n, 2) of top and left, and of bottom and right."""
+    ends = np.array([[(side.start, side.stop) for side in box] for box in boxes])
+    start, stop = np.moveaxis(ends.reshape(-1, 2, 2), 2, 0)
+    return start, stop
+
+
 def encloses_others(start: np.ndarray, stop: np.ndarray, mass: np.ndarray) -> np.ndarray:
-    """(n,) True for pieces around other pieces of some size, as a drawn box is."""
+    """(n,) True for pieces around other pieces of some mass, as a drawn box is."""
     size = (stop - start).max(axis=1)
     result = np.zeros(len(size), bool)
-    for i in np.flatnonzero((size > DIGIT_SIZES[0]) & (mass > 0)):
+    for i in np.flatnonzero((size > SMALLEST) & (mass > 0)):
         inside = (start > start[i]).all(axis=1) & (stop < stop[i]).all(axis=1)
-        result[i] = (inside & (size >= 0.25 * size[i]) & (mass > 0.1 * mass[i])).any()
+        result[i] = mass[inside].sum() > 0.2 * mass[i]
     return result
 
 
@@ -425,31 +441,32 @@ def stroke_width(mask: np.ndarray) -> float:
 def group_pieces(level: Level) -> list[list[int]]:
     """Group the pieces of a level to digits: lists of indices, none if it shows no writing."""
     typical_size, typical_contrast, typical_mass = (
-        np.quantile(
-            values[level.candidate],
-            0.5,
-            weights=level.mass[level.candidate],
-            method="inverted_cdf",
-        )
+        weighted_median(values[level.candidate], level.mass[level.candidate])
         for values in (level.size, level.contrast, level.mass)
     )
     fine = max(level.ink.shape) > COARSEST_LEVEL  # a coarse level averages textures away
-    if fine and typical_contrast < LEAST_CONTRAST_TO_NOISE * level.noise:
+    if fine and typical_contrast < LEAST_CONTRAST * level.noise:
         return []
     size, relative_mass = level.size / typical_size, level.mass / typical_mass
-    body = level.stroke & (size > 0.35) & (size < 3) & (relative_mass > 0.1)
-    body &= level.contrast > 0.4 * typical_contrast
     height, width = (level.stop - level.start).T
-    body &= height > FLATTEST * width
+    body = level.stroke & (size > 0.35) & (size < 3) & (relative_mass > 0.1)
+    body &= height > FLATTEST * np.minimum(width, typical_size)  # digits that touch are wide
     if body.sum() > MOST_DIGITS:
         return []
     groups = merge_stacked(np.flatnonzero(body), level, typical_size)
-    part = ~body & (relative_mass > 0.03) & (size < 0.8)
+    part = ~body & (relative_mass > 0.03) & (size < 1.2)
     part &= level.contrast > 0.3 * typical_contrast
     for piece in np.flatnonzero(part):
         add_to_nearest(piece, groups, level)
     share = sum(level.mass[group].sum() for group in groups) / level.mass.sum()
     return groups if share > LEAST_SHARE else []
+
+
+def weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
+    """The value (of n) up to which half of the weights lie."""
+    order = np.argsort(values)
+    total = np.cumsum(weights[order])
+    return values[order][np.searchsorted(total, total[-1] / 2)]
 
 
 def bounds(level: Level, group: list[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -460,8 +477,12 @@ def bounds(level: Level, group: list[int]) -> tuple[np.ndarray, np.ndarray]:
 def merge_stacked(pieces: np.ndarray, level: Level, size: float) -> list[list[int]]:
     """Group pieces that stand one above the other, as the bar of a 5 does above its body.
 
-    `size` is that of a typical digit, in pixels.
+    `size` is that of a typical digit, in pixels. If all pieces share columns, it does not
+    count: they may be the parts of one digit.
     """
+    top, bottom = level.start[pieces], level.stop[pieces]
+    if len(pieces) and top[:, 1].max() < bottom[:, 1].min():
+        size = bottom[:, 0].max() - top[:, 0].min()
     groups: list[list[int]] = []
     for piece in pieces:
         stacked = [group for group in groups if is_stacked(level, group, [piece], size)]
@@ -477,9 +498,13 @@ def is_stacked(level: Level, group: list[int], other: list[int], size: float) ->
     (start, stop), (other_start, other_stop) = bounds(level, group), bounds(level, other)
     gap, column_gap = np.maximum(start, other_start) - np.minimum(stop, other_stop)
     narrower = min(stop[1] - start[1], other_stop[1] - other_start[1])
+    taller = max(stop[0] - start[0], other_stop[0] - other_start[0])
     height = max(stop[0], other_stop[0]) - min(start[0], other_start[0])
-    taller = max(size, stop[0] - start[0], other_stop[0] - other_start[0])
-    return -column_gap > 0.5 * narrower and gap < 0.15 * size and height < 1.3 * taller
+    return (
+        -column_gap > 0.3 * narrower
+        and gap < 0.25 * taller
+        and height < 1.3 * max(size, taller)
+    )
 
 
 def add_to_nearest(piece: int, groups: list[list[int]], level: Level) -> None:
@@ -488,9 +513,70 @@ def add_to_nearest(piece: int, groups: list[list[int]], level: Level) -> None:
     for group in groups:
         start, stop = bounds(level, group)
         gap = np.maximum(level.start[piece] - stop, start - level.stop[piece]).max()
-        gaps.append(gap / (stop - start).max())
+        gaps.append(gap / max((stop - start).max(), level.size[piece]))
     if groups and min(gaps) <= 0.15:
         groups[np.argmin(gaps)].append(piece)
+
+
+def label_groups(labels: np.ndarray, groups: list[list[int]]) -> np.ndarray:
+    """Labels (height, width) of the pieces, replaced by 1 for the first group, and so on."""
+    new_label = np.zeros(labels.max() + 1, int)
+    for label, group in enumerate(groups, start=1):
+        new_label[np.add(group, 1)] = label
+    return new_label[labels]
+
+
+def split_touching(labels: np.ndarray) -> np.ndarray:
+    """Labels (height, width) of digits, with new ones for the parts of those much too wide.
+
+    What is too wide is told from the height of all digits, so there must be several.
+    """
+    boxes = ndimage.find_objects(labels)
+    if len(boxes) == 1:
+        return labels
+    widest = WIDEST * np.median([rows.stop - rows.start for rows, _ in boxes])
+    for label, (rows, columns) in enumerate(boxes, start=1):
+        if columns.stop - columns.start > widest:
+            view = labels[rows, columns]
+            y, x = np.nonzero(view == label)
+            part = split_wide(y, x, widest)
+            view[y, x] = np.where(part > 0, labels.max() + part, label)
+    return labels
+
+
+def split_wide(y: np.ndarray, x: np.ndarray, widest: float) -> np.ndarray:
+    """Cut a shape, given by its n pixels, until no part is too wide: (n,) parts from 0."""
+    part = np.zeros(len(y), int)
+    if np.ptp(x) <= max(widest, 1.15 * np.ptp(y)):
+        return part
+    right = right_of_cut(y, x)
+    if right.any():
+        part[~right] = split_wide(y[~right], x[~right], widest)
+        part[right] = part.max() + 1 + split_wide(y[right], x[right], widest)
+    return part
+
+
+def right_of_cut(y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Which of n pixels are right of the cut between digits: (n,), all False without one.
+
+    Of all straight cuts, upright or slanted, it is the one that crosses the least ink.
+    """
+    shape = np.zeros((y.max() + 1, x.max() + 1), bool)
+    shape[y, x] = True
+    least, best = CUT_INK * stroke_width(shape), np.zeros(len(y), bool)
+    height = np.ptp(y)
+    for slant in np.linspace(-0.6, 0.6, 9):
+        across = (x + slant * y).astype(int)
+        across -= across.min()
+        ink = np.bincount(across)
+        margin = int(0.3 * height)  # few digits are narrower
+        if len(ink) <= 2 * margin:
+            continue
+        cut = margin + ink[margin : len(ink) - margin].argmin()
+        right = across > cut
+        if ink[cut] < least and min(np.ptp(y[right]), np.ptp(y[~right])) > 0.6 * height:
+            least, best = ink[cut], right
+    return best
 
 
 def sort_into_lines(start: np.ndarray, stop: np.ndarray) -> list[list[int]]:
@@ -524,16 +610,14 @@ def sort_into_lines(start: np.ndarray, stop: np.ndarray) -> list[list[int]]:
     return sorted(lines, key=lambda line: y[line].mean())
 
 
-def to_mnist(level: Level, group: list[int]) -> np.ndarray:
-    """Bring the digit of some pieces to MNIST's form: float32 (28, 28) in [0, 1].
+def to_mnist(ink: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Bring the digit in a mask to MNIST's form: float32 (28, 28) in [0, 1].
 
-    White on black, fitted into 20 x 20 pixels and centred by its centre of mass, as LeCun
-    et al. made MNIST (1998, section III.A).
+    `ink` and `mask` are (height, width). The form is white on black, fitted into 20 x 20
+    pixels and centred by its centre of mass, as LeCun et al. made MNIST (1998, section
+    III.A).
     """
-    start, stop = bounds(level, group)
-    box = tuple(map(slice, np.maximum(start - 2, 0), stop + 2))
-    mask = np.isin(level.labels[box], np.array(group) + 1)
-    ink = np.clip(level.ink[box] / np.quantile(level.ink[box][mask], 0.8), 0, 1)
+    ink = np.clip(ink / np.quantile(ink[mask], 0.8), 0, 1)
     ink = np.where(ndimage.binary_dilation(mask, CONNECTED), ink, 0)  # with soft edges
     return center_in_frame(thicken(ink))
 

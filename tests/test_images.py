@@ -190,7 +190,8 @@ def test_uneven_light_is_subtracted_and_ink_stays(seven, dark_ink):
     assert ink[ndimage.binary_erosion(drawn, iterations=3)].min() > 0.25
     assert np.abs(ink[~ndimage.binary_dilation(drawn, iterations=3)]).max() < 0.2
     assert np.abs(paper - (0.8 if dark_ink else 0.2) * light).max() < 0.12
-    assert 0.6 < white < 0.85
+    assert white.min() > 0.3
+    assert 0.6 < white.max() < 0.85
 
 
 @pytest.mark.parametrize("width", [1, 3, 5, 9])
@@ -269,6 +270,27 @@ def test_a_drawn_box_encloses_digits_and_a_zero_no_speck():
     assert images.encloses_others(start, stop, mass).tolist() == [True, False, False, False]
 
 
+def test_digits_that_touch_are_split_where_the_least_ink_is_crossed():
+    image = Image.new("L", (260, 120))
+    draw = ImageDraw.Draw(image)
+    for left in (20, 70, 160):  # two rings that touch, and one apart
+        draw.ellipse((left, 30, left + 50, 80), outline=1, width=6)
+    rings = np.asarray(image)
+    labels, count = ndimage.label(rings)
+    assert count == 2
+    split = images.split_touching(labels)
+    widths = [columns.stop - columns.start for _, columns in ndimage.find_objects(split)]
+    assert len(widths) == 3
+    assert max(widths) < 75
+    assert ((split > 0) == (rings > 0)).all()
+
+
+def test_a_wide_digit_alone_is_not_split():
+    labels = np.zeros((40, 120), int)
+    labels[5:35, 5:115] = 1
+    assert images.split_touching(labels.copy()).max() == 1
+
+
 def level_of(*corners):
     """A level with pieces in boxes given as (top, left, bottom, right)."""
     start, stop = boxes(*corners)
@@ -280,7 +302,11 @@ def level_of(*corners):
     ("corners", "merged"),
     [
         ([(0, 10, 6, 40), (9, 5, 50, 30)], [[0, 1]]),  # the bar of a 5
-        ([(0, 0, 50, 30), (56, 0, 106, 30)], [[0], [1]]),  # two close rows
+        (  # two close rows
+            [(0, 0, 50, 30), (56, 0, 106, 30), (0, 40, 50, 70), (56, 40, 106, 70)],
+            [[0], [1], [2], [3]],
+        ),
+        ([(0, 0, 50, 30), (56, 5, 96, 30)], [[0, 1]]),  # nothing else: one digit in parts
         ([(0, 0, 50, 30), (0, 34, 50, 60)], [[0], [1]]),  # two digits side by side
         ([(0, 0, 20, 30), (35, 0, 50, 30)], [[0], [1]]),  # too far apart for one digit
         ([(0, 5, 12, 35), (14, 5, 28, 30), (30, 5, 50, 35)], [[0, 1, 2]]),  # three parts
@@ -354,7 +380,7 @@ def test_boxes_are_those_of_the_digits(seven):
 def test_mnist_digits_pass_almost_unchanged(bundled_digits):
     mnist = data.normalize(bundled_digits.x_test[:100])
     seen = np.array([only_digit(image) for image in mnist])
-    assert np.abs(seen - mnist).mean() < 0.035
+    assert np.abs(seen - mnist).mean() < 0.04
     centers, ours = (
         np.array([ndimage.center_of_mass(image) for image in digits])
         for digits in (mnist, seen)
@@ -469,7 +495,7 @@ def test_mnist_is_found_and_read_as_well_as_directly(trained_model, bundled_digi
 
 # At least so many per cent of rendered single digits are read rightly by the model of the
 # default run, and by that of two epochs on the bundled digits. The README has what is measured.
-LEVEL_FLOORS = {"clean": (95, 88), "photo": (95, 88), "hard": (82, 80), "tiny": (85, 70)}
+LEVEL_FLOORS = {"clean": (95, 90), "photo": (92, 88), "hard": (90, 85), "tiny": (92, 88)}
 
 
 def accuracy(model, x_test, y_test, level):
