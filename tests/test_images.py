@@ -273,8 +273,9 @@ def test_a_drawn_box_encloses_digits_and_a_zero_no_speck():
 def test_digits_that_touch_are_split_where_the_least_ink_is_crossed():
     image = Image.new("L", (260, 120))
     draw = ImageDraw.Draw(image)
-    for left in (20, 70, 160):  # two rings that touch, and one apart
+    for left in (20, 78, 180):  # two rings joined by a stroke, and one apart
         draw.ellipse((left, 30, left + 50, 80), outline=1, width=6)
+    draw.line((68, 55, 80, 55), fill=1, width=5)
     rings = np.asarray(image)
     labels, count = ndimage.label(rings)
     assert count == 2
