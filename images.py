@@ -22,9 +22,9 @@ MAX_SIDE = 1600  # pixels of a picture's longer side: a digit of 1.5 % of it has
 TINY = 24  # pixels: a digit fills a picture smaller than this, which gets a margin
 CONNECTED = np.ones((3, 3))  # pixels that touch at a corner are connected
 
-# The picture is searched on every level of an image pyramid, each level at twice the
+# The picture is searched on every level of an image pyramid, each at about twice the
 # resolution of the one before, always for digits of the same size in pixels.
-COARSEST_LEVEL = 128  # pixels of its longer side; half as many for the smallest pictures
+COARSEST_LEVEL = 128  # pixels of its longer side; half of it for pictures up to that
 WINDOW = 96  # pixels of the median window that estimates the background
 WINDOW_CELLS = 9  # along a side of the window: the median is taken of averages over cells
 SMALLEST, LARGEST = 12, 80  # pixels of a digit; on the coarsest level it may be larger
@@ -48,8 +48,8 @@ LEAST_SHARE = 0.5  # of all ink, that digits have; with less, the picture shows 
 FLATTEST = 0.45  # height of the flattest digit, as a share of its width; else it is a part
 BOLDEST = 0.45  # stroke width of the boldest digit, as a share of its size; else it is a blob
 SOLID = 0.6  # share of its box that the ink of a blob fills
-WIDEST = 1.4  # width of the widest digit / the median height; else several digits touch
-CUT_INK = 1.6  # stroke widths of ink that a cut between two of them crosses at most
+WIDEST = 1.4  # width of the widest digit, in median heights; a wider one is several
+CUT_INK = 1.6  # most ink that the cut between two digits crosses, in stroke widths
 
 LEAST_INK = 0.15  # of the strongest in a digit: weaker pixels do not count for its size
 PEN_WIDTH = 2.2  # pixels of the thinnest stroke in the 20 x 20 box; MNIST's are 2 to 3 wide
@@ -201,8 +201,9 @@ def search_pyramid(grey: np.ndarray) -> list[Level]:
     """
     longest = max(grey.shape)
     coarsest = COARSEST_LEVEL if longest > COARSEST_LEVEL / 2 else COARSEST_LEVEL // 2
-    sides = [coarsest * 2**n for n in range(4) if coarsest * 2**n < longest]
-    sides.append(max(longest, coarsest))
+    # The last step, to all pixels of the picture, is one of 1.4 to 2.8.
+    between = [coarsest * 2**n for n in range(1, 4) if 1.4 * coarsest * 2**n < longest]
+    sides = sorted({coarsest, *between, max(longest, coarsest)})
     polarities = [True, False]
     if longest < COARSEST_LEVEL:  # drawn on a screen, so that the ground is even
         polarities = [ground(grey) > (grey.min() + grey.max()) / 2]
@@ -263,8 +264,8 @@ def search_level(grey: np.ndarray, dark_ink: bool, sheet: np.ndarray, largest: f
 
     Candidates are at most `largest` pixels long. Dark ink outside the `sheet` (a mask of any
     size) is left out. The score of the level is the length of the candidates' strokes, in
-    sides of the picture, times their contrast, times their share of all ink; it is less for
-    light ink and where noise is strong.
+    longer sides of the picture, times their contrast, times their share of all ink; it is less
+    for light ink and where noise is strong.
     """
     ink, paper, white = subtract_background(grey, dark_ink)
     on_sheet = np.asarray(Image.fromarray(sheet | (not dark_ink)).resize(grey.shape[::-1]))
@@ -273,8 +274,8 @@ def search_level(grey: np.ndarray, dark_ink: bool, sheet: np.ndarray, largest: f
     noise = max(0.0, -float(np.quantile(ink[on_sheet], 0.2)) / 0.84)
     ink = np.where(on_sheet, ink, 0)
     labels, start, stop, mass = find_pieces(ink, noise)
-    contrast, pen, unevenness = np.zeros((3, len(mass)))
     size, (height, width) = (stop - start).max(axis=1), (stop - start).T
+    contrast, pen, unevenness = np.zeros((3, len(mass)))
     for i in np.flatnonzero(size >= SMALLEST * 2 / 3):  # smaller ones are no digits
         box = tuple(map(slice, start[i], stop[i]))
         mask = labels[box] == i + 1
@@ -284,9 +285,10 @@ def search_level(grey: np.ndarray, dark_ink: bool, sheet: np.ndarray, largest: f
     solid = (mass > SOLID * contrast * height * width) & (pen > 0.25 * size)
     stroke = (pen > 0) & (pen < BOLDEST * size) & ~solid
     stroke &= contrast > (FAINT if dark_ink else FAINT_LIGHT)
-    # A stroke may cross the edge of a shadow, but not that of a sheet. The median sees
-    # little of the ground behind a digit that fills the picture.
-    most_uneven = 0.5 if dark_ink else 0.6 if largest > LARGEST else 0.45
+    # A stroke may cross the edge of a shadow, but not that of a sheet.
+    most_uneven = 0.5 if dark_ink else 0.45
+    if not dark_ink and max(grey.shape) <= COARSEST_LEVEL:
+        most_uneven = 0.6  # the median sees little of the ground behind a large digit
     stroke &= unevenness < most_uneven
     candidate = stroke & (size >= SMALLEST) & (size <= largest) & (height > FLATTEST * width)
     clear = np.minimum(1, contrast / (CLEAR * noise + 1e-6)) ** 2
@@ -302,7 +304,7 @@ def search_level(grey: np.ndarray, dark_ink: bool, sheet: np.ndarray, largest: f
 def subtract_background(
     grey: np.ndarray, dark_ink: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The ink in a level, the paper without ink, and what is white there, (height, width).
+    """The ink in a level, the paper without ink and the brightness of white, (height, width).
 
     The paper is the median of a window around each pixel. A median follows a gradient or a
     shadow's edge, but no stroke, as long as ink covers less than half of the window.
@@ -344,7 +346,8 @@ def find_pieces(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The connected components of ink: labels, start, stop and mass of `Level`.
 
-    Left out are rules, what the frame cuts off, and what encloses other pieces (a box).
+    Left out are rules, what the frame cuts off, what spans the picture or is longer than the
+    coarsest level (an edge of a table), and what encloses other pieces (a box).
     """
     rules = None
     while True:
@@ -378,7 +381,7 @@ def corners(boxes: Sequence[tuple[slice, slice]]) -> tuple[np.ndarray, np.ndarra
 
 
 def encloses_others(start: np.ndarray, stop: np.ndarray, mass: np.ndarray) -> np.ndarray:
-    """(n,) True for pieces around other pieces of some mass, as a drawn box is."""
+    """(n,) True for pieces around others with a fifth of their mass, as a drawn box is."""
     size = (stop - start).max(axis=1)
     result = np.zeros(len(size), bool)
     for i in np.flatnonzero((size > SMALLEST) & (mass > 0)):
@@ -410,9 +413,14 @@ def long_lines(mask: np.ndarray) -> np.ndarray:
     # Blocks of pixels side by side make this eight times faster and bridge small gaps.
     blocks = np.pad(mask, ((0, 0), (0, -width % RULE_BLOCK))).reshape(height, -1, RULE_BLOCK)
     columns = blocks.shape[1]
+    length = min(RULE_LENGTH // RULE_BLOCK, columns)
     window = max(1, min(WINDOW // RULE_BLOCK, 3 * columns // 4))
-    margin = 2 * columns  # a line rises less than that
     filled = ndimage.maximum_filter1d(np.uint8(blocks.sum(axis=2)), 3, axis=0) > RULE_BLOCK // 2
+    # Most pictures have nothing as long, and need no search at all angles.
+    filled &= wide_components(ndimage.maximum_filter1d(filled, 3), length)
+    if not filled.any():
+        return np.zeros_like(mask)
+    margin = 2 * columns  # a line rises less than that
     filled = np.pad(filled, ((margin, margin), (0, 0)))
     row, column = np.indices(filled.shape, np.int32, sparse=True)
     found = np.zeros_like(filled)
@@ -422,11 +430,15 @@ def long_lines(mask: np.ndarray) -> np.ndarray:
         share = ndimage.uniform_filter1d(line.astype(np.float32), window, mode="constant")
         if (share > 0.8).any():
             found[sheared] |= line & ndimage.maximum_filter1d(share > 0.8, window)
-    labels, _ = ndimage.label(found[margin : margin + height], CONNECTED)
-    spans = [box[1].stop - box[1].start for box in ndimage.find_objects(labels)]
-    long = np.array([span >= min(RULE_LENGTH // RULE_BLOCK, columns) for span in spans], bool)
-    on_line = np.r_[False, long][labels]
+    on_line = wide_components(found[margin : margin + height], length)
     return np.repeat(on_line, RULE_BLOCK, axis=1)[:, :width] & mask
+
+
+def wide_components(mask: np.ndarray, length: int) -> np.ndarray:
+    """The connected components of `mask` that cover at least `length` columns."""
+    labels, _ = ndimage.label(mask, CONNECTED)
+    spans = [columns.stop - columns.start for _, columns in ndimage.find_objects(labels)]
+    return np.array([False, *(span >= length for span in spans)])[labels]
 
 
 def stroke_width(mask: np.ndarray) -> float:
@@ -477,8 +489,8 @@ def bounds(level: Level, group: list[int]) -> tuple[np.ndarray, np.ndarray]:
 def merge_stacked(pieces: np.ndarray, level: Level, size: float) -> list[list[int]]:
     """Group pieces that stand one above the other, as the bar of a 5 does above its body.
 
-    `size` is that of a typical digit, in pixels. If all pieces share columns, it does not
-    count: they may be the parts of one digit.
+    `size` is that of a typical digit, in pixels. If all pieces share columns, that does not
+    limit the height: they may be the parts of one digit.
     """
     top, bottom = level.start[pieces], level.stop[pieces]
     if len(pieces) and top[:, 1].max() < bottom[:, 1].min():
@@ -527,9 +539,9 @@ def label_groups(labels: np.ndarray, groups: list[list[int]]) -> np.ndarray:
 
 
 def split_touching(labels: np.ndarray) -> np.ndarray:
-    """Labels (height, width) of digits, with new ones for the parts of those much too wide.
+    """Labels (height, width) of digits, with new labels for the parts of what is too wide.
 
-    What is too wide is told from the height of all digits, so there must be several.
+    The widths are compared with the median height, so a single digit is never split.
     """
     boxes = ndimage.find_objects(labels)
     if len(boxes) == 1:
@@ -545,7 +557,10 @@ def split_touching(labels: np.ndarray) -> np.ndarray:
 
 
 def split_wide(y: np.ndarray, x: np.ndarray, widest: float) -> np.ndarray:
-    """Cut a shape, given by its n pixels, until no part is too wide: (n,) parts from 0."""
+    """Cut a shape, given by its n pixels, until no part is too wide: (n,) part numbers from 0.
+
+    Nothing is cut that is hardly wider than high, or where a cut would cross much ink.
+    """
     part = np.zeros(len(y), int)
     if np.ptp(x) <= max(widest, 1.15 * np.ptp(y)):
         return part
@@ -557,9 +572,10 @@ def split_wide(y: np.ndarray, x: np.ndarray, widest: float) -> np.ndarray:
 
 
 def right_of_cut(y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Which of n pixels are right of the cut between digits: (n,), all False without one.
+    """Which of n pixels are right of the cut between digits: (n,), all False if there is none.
 
-    Of all straight cuts, upright or slanted, it is the one that crosses the least ink.
+    Of the straight cuts, upright or slanted, that leave two parts nearly as high as the
+    whole, it is the one that crosses the least ink.
     """
     shape = np.zeros((y.max() + 1, x.max() + 1), bool)
     shape[y, x] = True
