@@ -230,8 +230,9 @@ def resize(grey: np.ndarray, side: int) -> np.ndarray:
 def find_sheet(grey: np.ndarray) -> np.ndarray:
     """A mask (height, width), small, of the sheet of paper lying in view; else all True.
 
-    A sheet is the brightest large region without sharp edges in it, if its border is sharp
-    and mostly inside the picture. (A shadow also has an edge, but reaches the frame.)
+    A sheet is a large region without sharp edges in it, brighter than the mean, whose border
+    is sharp and mostly inside the picture. (A shadow also has an edge, but reaches the
+    frame.) Of several, it is the brightest.
     """
     if max(grey.shape) < COARSEST_LEVEL:  # drawn on a screen
         return np.ones((1, 1), bool)
@@ -240,23 +241,21 @@ def find_sheet(grey: np.ndarray) -> np.ndarray:
     ratio = ndimage.minimum_filter(closed, 5) / np.maximum(
         ndimage.maximum_filter(closed, 5), 1e-3
     )
-    everything = np.ones(closed.shape, bool)
-    labels, _ = ndimage.label(ratio > SHARP_EDGE)
-    area, brightness = (
-        np.bincount(labels.ravel(), values.ravel()) for values in (everything, closed**3)
-    )
-    large = area > LEAST_SHEET * labels.size
-    large[0] = False  # the edges
-    if not large.any():
-        return everything
-    region = labels == np.argmax(np.where(large, brightness, 0))
-    # The filters made edges two pixels wide to either side.
-    sheet = ndimage.binary_fill_holes(ndimage.binary_dilation(region, CONNECTED, iterations=2))
-    border = sheet & ~ndimage.binary_erosion(sheet, CONNECTED, border_value=1)
-    outline = sheet & ~ndimage.binary_erosion(sheet, CONNECTED)
-    if border.sum() < 0.7 * outline.sum() or np.mean(ratio[border] < SHARP_EDGE) < 0.8:
-        return everything
-    return ndimage.binary_erosion(sheet, CONNECTED, iterations=2, border_value=1)
+    labels, count = ndimage.label(ratio > SHARP_EDGE)
+    regions = np.arange(count) + 1
+    area = ndimage.sum_labels(np.ones(closed.shape), labels, regions)
+    brightness = ndimage.mean(closed, labels, regions)
+    bright = (area > LEAST_SHEET * closed.size) & (brightness > closed.mean())
+    for i in np.flatnonzero(bright)[np.argsort(-brightness[bright])]:
+        # The filters made edges two pixels wide to either side.
+        sheet = ndimage.binary_fill_holes(
+            ndimage.binary_dilation(labels == i + 1, CONNECTED, iterations=2)
+        )
+        border = sheet & ~ndimage.binary_erosion(sheet, CONNECTED, border_value=1)
+        outline = sheet & ~ndimage.binary_erosion(sheet, CONNECTED)
+        if border.sum() > 0.7 * outline.sum() and np.mean(ratio[border] < SHARP_EDGE) > 0.8:
+            return ndimage.binary_erosion(sheet, CONNECTED, iterations=2, border_value=1)
+    return np.ones(closed.shape, bool)
 
 
 def search_level(grey: np.ndarray, dark_ink: bool, sheet: np.ndarray, largest: float) -> Level:

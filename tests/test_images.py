@@ -235,9 +235,9 @@ ROWS, COLUMNS = np.indices((200, 300)) / 200 - 0.5
 TURNED = 0.98 * ROWS - 0.2 * (COLUMNS - 0.25), 0.2 * ROWS + 0.98 * (COLUMNS - 0.25)
 
 
-@pytest.mark.parametrize("table", [0.2, 0.65])
-def test_a_sheet_on_a_table_is_found(table):
-    sheet = (np.abs(TURNED[0]) < 0.3) & (np.abs(TURNED[1]) < 0.4)
+@pytest.mark.parametrize(("table", "size"), [(0.2, 1), (0.65, 1), (0.65, 0.6)])
+def test_a_sheet_on_a_table_is_found(table, size):
+    sheet = (np.abs(TURNED[0]) < 0.3 * size) & (np.abs(TURNED[1]) < 0.4 * size)
     grey = np.where(sheet, 0.9, table)
     grey[80:120, 150:153] = 0.1  # a digit on it
     found = Image.fromarray(images.find_sheet(grey.astype(np.float32)))
