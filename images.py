@@ -27,7 +27,7 @@ CONNECTED = np.ones((3, 3))  # pixels that touch at a corner are connected
 COARSEST_LEVEL = 128  # pixels of its longer side; half of it for pictures up to that
 WINDOW = 96  # pixels of the median window that estimates the background
 WINDOW_CELLS = 9  # along a side of the window: the median is taken of averages over cells
-SMALLEST, LARGEST = 12, 80  # pixels of a digit; on the coarsest level it may be larger
+SMALLEST, LARGEST = 12, 88  # pixels of a digit; on the coarsest level it may be larger
 POLARITY_SIDE = 512  # pixels of the level on which it is settled whether ink is dark
 RULE_BLOCK = 8  # pixels along a line that are looked at as one
 RULE_LENGTH = 160  # pixels: straight lines longer than two digits are not handwriting
@@ -215,8 +215,10 @@ def search_pyramid(grey: np.ndarray) -> list[Level]:
             level = search_level(resize(grey, side), dark_ink, sheet, largest)
             if level.score > (best[dark_ink].score if dark_ink in best else 0):
                 best[dark_ink] = level
-        if side >= POLARITY_SIDE and best:
-            polarities = [max(best.values(), key=lambda level: level.score).dark_ink]
+        scores = {dark_ink: level.score for dark_ink, level in best.items()}
+        # A sheet may look like a light digit until its writing is seen.
+        if side >= POLARITY_SIDE and max(scores.values(), default=0) > LIGHT_INK_BESIDE_SHEET:
+            polarities = [max(scores, key=scores.get)]
     return sorted(best.values(), key=lambda level: -level.score)
 
 
@@ -345,8 +347,8 @@ def find_pieces(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The connected components of ink: labels, start, stop and mass of `Level`.
 
-    Left out are rules, what the frame cuts off, what spans the picture or is longer than the
-    coarsest level (an edge of a table), and what encloses other pieces (a box).
+    Left out are rules, what the frame cuts off, what touches two of its sides or is longer
+    than the coarsest level (an edge of a table), and what encloses other pieces (a box).
     """
     rules = None
     while True:
@@ -355,14 +357,15 @@ def find_pieces(
         if rules is None:
             rules = find_rules(mask)
         labels, count = ndimage.label(mask & ~rules, CONNECTED)
-        mass = ndimage.sum_labels(ink * (ink > strong), labels, np.arange(count) + 1)
+        mass = np.bincount(labels.ravel(), np.where(ink > strong, ink, 0).ravel(), count + 1)[
+            1:
+        ]
         start, stop = corners(ndimage.find_objects(labels))
-        on_frame = (start == 0).any(axis=1) | (stop == ink.shape).any(axis=1)
+        sides = np.hstack([start == 0, stop == ink.shape]).sum(axis=1)  # of the frame, touched
         center = (start + stop) / 2 / ink.shape
         depth = np.minimum(center, 1 - center).min(axis=1)  # from the nearest side
         huge = (stop - start).max(axis=1) > COARSEST_LEVEL
-        spanning = ((start == 0) & (stop == ink.shape)).any(axis=1)
-        rejected = (mass > 0) & (on_frame & (depth < CUT_OFF) | spanning | huge)
+        rejected = (mass > 0) & ((sides == 1) & (depth < CUT_OFF) | (sides > 1) | huge)
         if not rejected.any():
             break
         # Strong edges of pages and tables would raise the threshold.

@@ -402,11 +402,15 @@ def test_loose_parts_stay_and_strangers_go(seven):
     plain = only_digit(seven)
     assert np.abs(with_strokes((45, 38, 100, 38), width=7) - plain).mean() > 0.05
     corners = [(15, 25), (135, 25), (135, 185), (15, 185), (15, 25)]
+    rows, columns = np.indices(seven.shape)
+    page_corner = np.minimum(rows, columns) < 10
+    page_corner &= np.maximum(rows, columns) < 100
     strangers = {
         "speck": with_strokes((20, 21, 23, 21)),
         "digit cut off by the frame": with_strokes((2, 90, 2, 150), width=9),
         "drawn box": with_strokes(sum(corners, ())),
-        "page edge": only_digit(np.where(np.arange(150) > 142, 0.3, seven).astype(np.float32)),
+        "page edge": only_digit(np.where(columns > 142, 0.3, seven).astype(np.float32)),
+        "page corner": only_digit(np.where(page_corner, 0.3, seven).astype(np.float32)),
     }
     for name, seen in strangers.items():
         assert np.abs(seen - plain).mean() < 0.02, name
@@ -416,6 +420,19 @@ def test_faint_ink_is_found_beside_a_dark_page_edge(seven):
     faint = np.where(seven < 0.5, 0.72, 0.8).astype(np.float32)
     faint[:, 130:] = 0
     assert np.abs(only_digit(faint) - only_digit(seven)).mean() < 0.04
+
+
+@pytest.mark.parametrize("width", [200, 300, 400])
+def test_a_narrow_sheet_on_a_table_is_not_taken_for_a_light_digit(width):
+    rng = np.random.default_rng(0)
+    scene = 0.25 + rng.normal(scale=0.01, size=(1200, 1600))
+    scene[150:1050, 600 : 600 + width] += 0.65
+    for left in (640, 680):
+        scene[210:234, left : left + 16] -= 0.7 * mask_of(
+            (7, 0, 7, 24), shape=(24, 16), width=3
+        )
+    (line,) = images.find_digits(scene.clip(0, 1).astype(np.float32))
+    assert len(line) == 2
 
 
 def without_digit(size):
