@@ -29,7 +29,7 @@ WINDOW = 96  # pixels of the median window that estimates the background
 WINDOW_CELLS = 9  # along a side of the window: the median is taken of averages over cells
 SMALLEST, LARGEST = 12, 88  # pixels of a digit; on the coarsest level it may be larger
 POLARITY_SIDE = 512  # pixels of the level on which it is settled whether ink is dark
-RULE_BLOCK = 8  # pixels along a line that are looked at as one
+RULE_BLOCK = 8  # pixels along a line that are looked at as one: the bits of a byte
 RULE_LENGTH = 160  # pixels: straight lines longer than two digits are not handwriting
 
 SHARP_EDGE = 0.85  # darker side of an edge, as a share of the brighter one
@@ -72,7 +72,7 @@ class Level(NamedTuple):
     labels: np.ndarray  # (height, width): i + 1 in piece i, 0 outside all pieces
     start: np.ndarray  # (n, 2): top and left of each piece's bounding box
     stop: np.ndarray  # (n, 2): bottom and right
-    mass: np.ndarray  # (n,): sum of the strong ink
+    mass: np.ndarray  # (n,): sum of the strong ink; 0 for a piece that is left out
     contrast: np.ndarray  # (n,): ink of the strokes
     stroke: np.ndarray  # (n,): True for what a pen may have drawn on paper
     candidate: np.ndarray  # (n,): True for strokes with the size and shape of a whole digit
@@ -269,18 +269,22 @@ def search_level(grey: np.ndarray, dark_ink: bool, sheet: np.ndarray, largest: f
     for light ink and where noise is strong.
     """
     ink, paper, white = subtract_background(grey, dark_ink)
-    on_sheet = np.asarray(Image.fromarray(sheet | (not dark_ink)).resize(grey.shape[::-1]))
+    on_sheet = np.ones(grey.shape, bool)
+    if dark_ink and not sheet.all():
+        on_sheet = np.asarray(Image.fromarray(sheet).resize(grey.shape[::-1]))
     # Negative ink is noise, except beside dark edges (up to a fifth of the pixels). The 20th
     # percentile of normal noise is 0.84 standard deviations below zero.
-    noise = max(0.0, -float(np.quantile(ink[on_sheet], 0.2)) / 0.84)
+    noise = max(0.0, -float(quantile(ink[on_sheet], 0.2)) / 0.84)
     ink = np.where(on_sheet, ink, 0)
     labels, start, stop, mass = find_pieces(ink, noise)
     size, (height, width) = (stop - start).max(axis=1), (stop - start).T
     contrast, pen, unevenness = np.zeros((3, len(mass)))
-    for i in np.flatnonzero(size >= SMALLEST * 2 / 3):  # smaller ones are no digits
+    for i in np.flatnonzero(
+        (mass > 0) & (size >= SMALLEST * 2 / 3)
+    ):  # smaller ones are no digits
         box = tuple(map(slice, start[i], stop[i]))
         mask = labels[box] == i + 1
-        contrast[i] = np.quantile(ink[box][mask], 0.8)
+        contrast[i] = quantile(ink[box][mask], 0.8)
         pen[i] = stroke_width(mask)
         unevenness[i] = np.ptp(paper[box]) / white[box].max()
     solid = (mass > SOLID * contrast * height * width) & (pen > 0.25 * size)
@@ -323,9 +327,14 @@ def subtract_background(
         white = np.maximum(paper, 0.5 * cells.max() + 1e-3)
         ink = (paper - grey) / white
     else:
-        white = np.full(grey.shape, max(np.quantile(grey, 0.995), 0.05))
+        white = np.full(grey.shape, max(grey.max(), 0.05))
         ink = (grey - paper) / white
     return ndimage.gaussian_filter(ink, 0.7), paper, white
+
+
+def quantile(values: np.ndarray, share: float) -> float:
+    """The value that a `share` of the `values` is below; np.quantile is slower for few."""
+    return np.sort(values, axis=None)[int(share * (values.size - 1))]
 
 
 def otsu_threshold(values: np.ndarray) -> float:
@@ -357,9 +366,7 @@ def find_pieces(
         if rules is None:
             rules = find_rules(mask)
         labels, count = ndimage.label(mask & ~rules, CONNECTED)
-        mass = np.bincount(labels.ravel(), np.where(ink > strong, ink, 0).ravel(), count + 1)[
-            1:
-        ]
+        mass = np.bincount(labels[ink > strong], ink[ink > strong], count + 1)[1:]
         start, stop = corners(ndimage.find_objects(labels))
         sides = np.hstack([start == 0, stop == ink.shape]).sum(axis=1)  # of the frame, touched
         center = (start + stop) / 2 / ink.shape
@@ -370,9 +377,8 @@ def find_pieces(
             break
         # Strong edges of pages and tables would raise the threshold.
         ink = np.where(np.r_[False, rejected][labels], 0, ink)
-    kept = (mass > 0) & ~encloses_others(start, stop, mass)
-    new_label = np.where(kept, np.cumsum(kept), 0)
-    return np.r_[0, new_label][labels], start[kept], stop[kept], mass[kept]
+    mass[encloses_others(start, stop, mass)] = 0
+    return labels, start, stop, mass
 
 
 def corners(boxes: Sequence[tuple[slice, slice]]) -> tuple[np.ndarray, np.ndarray]:
@@ -409,15 +415,14 @@ def find_rules(mask: np.ndarray) -> np.ndarray:
 
 def long_lines(mask: np.ndarray) -> np.ndarray:
     """The pixels of `mask` on straight lines that deviate at most 11 degrees from rows."""
-    height, width = mask.shape
-    if mask.any(axis=0).sum() < 0.8 * min(RULE_LENGTH, width):
+    if mask.any(axis=0).sum() < 0.8 * min(RULE_LENGTH, mask.shape[1]):
         return np.zeros_like(mask)
     # Blocks of pixels side by side make this eight times faster and bridge small gaps.
-    blocks = np.pad(mask, ((0, 0), (0, -width % RULE_BLOCK))).reshape(height, -1, RULE_BLOCK)
+    blocks = np.packbits(mask, axis=1)
     columns = blocks.shape[1]
     length = min(RULE_LENGTH // RULE_BLOCK, columns)
     window = max(1, min(WINDOW // RULE_BLOCK, 3 * columns // 4))
-    filled = ndimage.maximum_filter1d(np.uint8(blocks.sum(axis=2)), 3, axis=0) > RULE_BLOCK // 2
+    filled = ndimage.maximum_filter1d(np.bitwise_count(blocks), 3, axis=0) > RULE_BLOCK // 2
     # Most pictures have nothing as long, and need no search at all angles.
     filled &= wide_components(ndimage.maximum_filter1d(filled, 3), length)
     if not filled.any():
@@ -427,13 +432,15 @@ def long_lines(mask: np.ndarray) -> np.ndarray:
     row, column = np.indices(filled.shape, np.int32, sparse=True)
     found = np.zeros_like(filled)
     for rise in range(-18, 19, 3):  # pixels in a window
-        sheared = (row + column * rise // window) % len(filled), column
-        line = filled[sheared]
+        sheared = (row + column * rise // window) % len(filled)
+        line = filled[sheared, column]
         share = ndimage.uniform_filter1d(line.astype(np.float32), window, mode="constant")
-        if (share > 0.8).any():
-            found[sheared] |= line & ndimage.maximum_filter1d(share > 0.8, window)
-    on_line = wide_components(found[margin : margin + height], length)
-    return np.repeat(on_line, RULE_BLOCK, axis=1)[:, :width] & mask
+        hit = (share > 0.8).any(axis=1)
+        if hit.any():
+            near = ndimage.maximum_filter1d(share[hit] > 0.8, window)
+            found[sheared[hit], column] |= line[hit] & near
+    on_line = wide_components(found[margin : margin + len(mask)], length)
+    return np.unpackbits(blocks * on_line, axis=1, count=mask.shape[1]).astype(bool)
 
 
 def wide_components(mask: np.ndarray, length: int) -> np.ndarray:
@@ -603,6 +610,8 @@ def sort_into_lines(start: np.ndarray, stop: np.ndarray) -> list[list[int]]:
     Each box is linked to its nearest right neighbour on the same line, so that lines may
     slant and curve.
     """
+    if len(start) == 1:
+        return [[0]]
     (y, x), height = ((start + stop) / 2).T, stop[:, 0] - start[:, 0]
     right, down = x - x[:, np.newaxis], y - y[:, np.newaxis]
     beside = (right > 0) & (np.abs(down) < right)
@@ -635,8 +644,8 @@ def to_mnist(ink: np.ndarray, mask: np.ndarray) -> np.ndarray:
     pixels and centred by its centre of mass, as LeCun et al. made MNIST (1998, section
     III.A).
     """
-    ink = np.clip(ink / np.quantile(ink[mask], 0.8), 0, 1)
-    ink = np.where(ndimage.binary_dilation(mask, CONNECTED), ink, 0)  # with soft edges
+    ink = np.clip(ink / quantile(ink[mask], 0.8), 0, 1)
+    ink = np.where(ndimage.maximum_filter(mask, 3), ink, 0)  # with soft edges
     return center_in_frame(thicken(ink))
 
 
@@ -662,5 +671,5 @@ def center_in_frame(ink: np.ndarray) -> np.ndarray:
     y, x = (center + margin + 0.5 for center in ndimage.center_of_mass(ink))
     before, after = 14.5 * pixel, 13.5 * pixel
     frame = (x - before, y - before, x + after, y + after)
-    roomy = Image.fromarray(np.pad(ink, margin).astype(np.float32))
+    roomy = ImageOps.expand(Image.fromarray(ink.astype(np.float32)), margin)
     return np.asarray(roomy.resize((28, 28), Image.Resampling.BICUBIC, frame)).clip(0, 1)
