@@ -32,15 +32,27 @@ def user_environment(home):
     }
 
 
-def run(script, *arguments, cwd):
-    """Run a script of the project with no network and no cached MNIST."""
-    return subprocess.run(
+def start(script, *arguments, cwd):
+    """Start a script of the project with no network and no cached MNIST."""
+    return subprocess.Popen(
         [sys.executable, ROOT / script, *map(str, arguments)],
         cwd=cwd,
         env=user_environment(cwd),
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def result_of(process):
+    """What has become of a process: its status and what it printed."""
+    out, err = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def run(script, *arguments, cwd):
+    """Run a script of the project with no network and no cached MNIST."""
+    return result_of(start(script, *arguments, cwd=cwd))
 
 
 def idx(array):
@@ -111,18 +123,38 @@ def mnist_npz():
     return os.path.abspath(os.environ["MNIST_NPZ"])
 
 
+@pytest.fixture(scope="session", autouse=True)
+def default_runs(request, tmp_path_factory):
+    """Folders and processes of the default runs that the tests need, by fixture.
+
+    They start before all tests, and train while other tests run.
+    """
+    options = {"bundled_run": []}
+    if "MNIST_NPZ" in os.environ:
+        options["mnist_run"] = ["--data", os.path.abspath(os.environ["MNIST_NPZ"])]
+    needed = {name for item in request.session.items for name in item.fixturenames}
+    runs = {}
+    for name in needed & set(options):
+        folder = tmp_path_factory.mktemp(name)
+        runs[name] = folder, start("train.py", *options[name], cwd=folder)
+    yield runs
+    for _, process in runs.values():
+        process.kill()  # where a test failed before it was waited for
+        process.communicate()
+
+
 @pytest.fixture(scope="session")
-def mnist_run(mnist_npz, tmp_path_factory):
+def mnist_run(mnist_npz, default_runs):
     """A folder in which `train.py` has run on the real MNIST, and its result."""
-    folder = tmp_path_factory.mktemp("mnist")
-    return folder, run("train.py", "--data", mnist_npz, cwd=folder)
+    folder, process = default_runs["mnist_run"]
+    return folder, result_of(process)
 
 
 @pytest.fixture(scope="session")
-def bundled_run(tmp_path_factory):
-    """A folder in which `train.py --epochs 2` has run on the bundled digits, and its result."""
-    folder = tmp_path_factory.mktemp("bundled")
-    return folder, run("train.py", "--epochs", 2, cwd=folder)
+def bundled_run(default_runs):
+    """A folder in which `train.py` has run on the bundled digits, and its result."""
+    folder, process = default_runs["bundled_run"]
+    return folder, result_of(process)
 
 
 @pytest.fixture(scope="session")
