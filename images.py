@@ -43,7 +43,7 @@ LIGHT_INK = 0.5  # weight of light ink against dark: most people write dark on l
 LIGHT_INK_BESIDE_SHEET = 1e-3  # the same with a sheet in view, which is light itself
 CLEAR = 8  # times the noise: with less contrast, a piece counts for less
 LEAST_CONTRAST = 4  # times the noise on a fine level; with less, it shows a texture
-MOST_DIGITS = 200  # more pieces of like size are a texture
+MOST_DIGITS = 200  # more pieces of like size are a texture or print, slow to group
 LEAST_SHARE = 0.5  # of all ink, that digits have; with less, the picture shows other things
 FLATTEST = 0.45  # height of the flattest digit, as a share of its width; else it is a part
 BOLDEST = 0.45  # stroke width of the boldest digit, as a share of its size; else it is a blob
@@ -321,14 +321,11 @@ def subtract_background(
     paper = np.asarray(
         Image.fromarray(cells).resize(grey.shape[::-1], Image.Resampling.BILINEAR)
     )
-    if dark_ink:
-        # Relative to the paper, as a shadow darkens paper and ink by the same factor. The
-        # lower limit keeps a dark table's texture weak.
-        white = np.maximum(paper, 0.5 * cells.max() + 1e-3)
-        ink = (paper - grey) / white
-    else:
-        white = np.full(grey.shape, max(grey.max(), 0.05))
-        ink = (grey - paper) / white
+    # Dark ink is relative to the paper, as a shadow darkens both by the same factor. The lower
+    # limit keeps a dark table's texture weak.
+    darkest = 0.5 * cells.max() + 1e-3 if dark_ink else max(quantile(grey, 0.995), 0.05)
+    white = np.maximum(paper, darkest)
+    ink = (paper - grey if dark_ink else grey - paper) / white
     return ndimage.gaussian_filter(ink, 0.7), paper, white
 
 
@@ -556,52 +553,34 @@ def split_touching(labels: np.ndarray) -> np.ndarray:
     if len(boxes) == 1:
         return labels
     widest = WIDEST * np.median([rows.stop - rows.start for rows, _ in boxes])
-    for label, (rows, columns) in enumerate(boxes, start=1):
-        if columns.stop - columns.start > widest:
-            view = labels[rows, columns]
-            y, x = np.nonzero(view == label)
-            part = split_wide(y, x, widest)
-            view[y, x] = np.where(part > 0, labels.max() + part, label)
+    for label, box in enumerate(boxes, start=1):
+        shape = labels[box] == label
+        for cut in find_cuts(shape, widest):
+            labels[box][:, cut:][shape[:, cut:]] = labels.max() + 1
     return labels
 
 
-def split_wide(y: np.ndarray, x: np.ndarray, widest: float) -> np.ndarray:
-    """Cut a shape, given by its n pixels, until no part is too wide: (n,) part numbers from 0.
+def find_cuts(shape: np.ndarray, widest: float) -> list[int]:
+    """The columns at which to cut a mask (height, width) until no part is too wide.
 
+    A cut crosses as little ink as possible and leaves two parts nearly as high as the whole.
     Nothing is cut that is hardly wider than high, or where a cut would cross much ink.
     """
-    part = np.zeros(len(y), int)
-    if np.ptp(x) <= max(widest, 1.15 * np.ptp(y)):
-        return part
-    right = right_of_cut(y, x)
-    if right.any():
-        part[~right] = split_wide(y[~right], x[~right], widest)
-        part[right] = part.max() + 1 + split_wide(y[right], x[right], widest)
-    return part
+    height, width = extent(shape), shape.shape[1]
+    if width <= max(widest, 1.15 * height):
+        return []
+    ink, margin = shape.sum(axis=0), int(0.3 * height)  # few digits are narrower
+    cut = margin + int(ink[margin : width - margin].argmin())
+    left, right = shape[:, :cut], shape[:, cut:]
+    lower = min(extent(left), extent(right))
+    if ink[cut] >= CUT_INK * stroke_width(shape) or lower < 0.6 * height:
+        return []
+    return [*find_cuts(left, widest), cut, *(cut + n for n in find_cuts(right, widest))]
 
 
-def right_of_cut(y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Which of n pixels are right of the cut between digits: (n,), all False if there is none.
-
-    Of the straight cuts, upright or slanted, that leave two parts nearly as high as the
-    whole, it is the one that crosses the least ink.
-    """
-    shape = np.zeros((y.max() + 1, x.max() + 1), bool)
-    shape[y, x] = True
-    least, best = CUT_INK * stroke_width(shape), np.zeros(len(y), bool)
-    height = np.ptp(y)
-    for slant in np.linspace(-0.6, 0.6, 9):
-        across = (x + slant * y).astype(int)
-        across -= across.min()
-        ink = np.bincount(across)
-        margin = int(0.3 * height)  # few digits are narrower
-        if len(ink) <= 2 * margin:
-            continue
-        cut = margin + ink[margin : len(ink) - margin].argmin()
-        right = across > cut
-        if ink[cut] < least and min(np.ptp(y[right]), np.ptp(y[~right])) > 0.6 * height:
-            least, best = ink[cut], right
-    return best
+def extent(mask: np.ndarray) -> int:
+    """The height in pixels of what is True in a mask (height, width)."""
+    return int(np.ptp(np.flatnonzero(mask.any(axis=1)))) + 1
 
 
 def sort_into_lines(start: np.ndarray, stop: np.ndarray) -> list[list[int]]:
