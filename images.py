@@ -279,9 +279,8 @@ def search_level(grey: np.ndarray, dark_ink: bool, sheet: np.ndarray, largest: f
     labels, start, stop, mass = find_pieces(ink, noise)
     size, (height, width) = (stop - start).max(axis=1), (stop - start).T
     contrast, pen, unevenness = np.zeros((3, len(mass)))
-    for i in np.flatnonzero(
-        (mass > 0) & (size >= SMALLEST * 2 / 3)
-    ):  # smaller ones are no digits
+    measured = (mass > 0) & (size >= SMALLEST * 2 / 3)  # smaller ones are no digits
+    for i in np.flatnonzero(measured):
         box = tuple(map(slice, start[i], stop[i]))
         mask = labels[box] == i + 1
         contrast[i] = quantile(ink[box][mask], 0.8)
@@ -566,21 +565,18 @@ def find_cuts(shape: np.ndarray, widest: float) -> list[int]:
     A cut crosses as little ink as possible and leaves two parts nearly as high as the whole.
     Nothing is cut that is hardly wider than high, or where a cut would cross much ink.
     """
-    height, width = extent(shape), shape.shape[1]
+    height, width = shape.any(axis=1).sum(), shape.shape[1]
     if width <= max(widest, 1.15 * height):
         return []
     ink, margin = shape.sum(axis=0), int(0.3 * height)  # few digits are narrower
-    cut = margin + int(ink[margin : width - margin].argmin())
+    inner = ink[margin : width - margin]
+    thinnest = margin + np.flatnonzero(inner == inner.min())
+    cut = int(thinnest[len(thinnest) // 2])
     left, right = shape[:, :cut], shape[:, cut:]
-    lower = min(extent(left), extent(right))
+    lower = min(left.any(axis=1).sum(), right.any(axis=1).sum())
     if ink[cut] >= CUT_INK * stroke_width(shape) or lower < 0.6 * height:
         return []
     return [*find_cuts(left, widest), cut, *(cut + n for n in find_cuts(right, widest))]
-
-
-def extent(mask: np.ndarray) -> int:
-    """The height in pixels of what is True in a mask (height, width)."""
-    return int(np.ptp(np.flatnonzero(mask.any(axis=1)))) + 1
 
 
 def sort_into_lines(start: np.ndarray, stop: np.ndarray) -> list[list[int]]:
@@ -630,8 +626,7 @@ def to_mnist(ink: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 def thicken(ink: np.ndarray) -> np.ndarray:
     """`ink` (height, width) in [0, 1], with strokes that would vanish at 28 x 28 widened."""
-    size = max(np.ptp(axis) + 1 for axis in np.nonzero(ink > LEAST_INK))
-    grow = (PEN_WIDTH * size / 20 - stroke_width(ink > 0.5)) / 2
+    grow = (PEN_WIDTH * longer_side(ink) / 20 - stroke_width(ink > 0.5)) / 2
     if grow <= 0.25:
         return ink
     ink = np.pad(ink, int(grow) + 2)
@@ -645,10 +640,15 @@ def center_in_frame(ink: np.ndarray) -> np.ndarray:
     Their centre of mass lies at row and column 14, counted from 0: half a pixel below and
     to the right of the middle.
     """
-    pixel = max(np.ptp(axis) + 1 for axis in np.nonzero(ink > LEAST_INK)) / 20
+    pixel = longer_side(ink) / 20
     margin = int(15 * pixel) + 1
     y, x = (center + margin + 0.5 for center in ndimage.center_of_mass(ink))
     before, after = 14.5 * pixel, 13.5 * pixel
     frame = (x - before, y - before, x + after, y + after)
     roomy = ImageOps.expand(Image.fromarray(ink.astype(np.float32)), margin)
     return np.asarray(roomy.resize((28, 28), Image.Resampling.BICUBIC, frame)).clip(0, 1)
+
+
+def longer_side(ink: np.ndarray) -> int:
+    """The longer side in pixels of the box around what counts in `ink` (height, width)."""
+    return max(np.ptp(axis) + 1 for axis in np.nonzero(ink > LEAST_INK))

@@ -288,6 +288,17 @@ def test_digits_that_touch_are_split_where_the_least_ink_is_crossed():
     assert ((split > 0) == (rings > 0)).all()
 
 
+def test_cuts_lie_in_the_joints_of_a_chain_and_nowhere_beside_a_gap():
+    chain = mask_of((0, 40, 250, 40), shape=(80, 250), width=4)
+    for left in (0, 86, 172):
+        chain |= mask_of((left + 36, 0, left + 36, 80), shape=(80, 250), width=60)
+    first, second = images.find_cuts(chain, 90)
+    assert 66 <= first <= 86
+    assert 152 <= second <= 172
+    chain[:, 40:90] = False
+    assert len(images.find_cuts(chain, 90)) < 3
+
+
 def test_a_wide_digit_alone_is_not_split():
     labels = np.zeros((40, 120), int)
     labels[5:35, 5:115] = 1
