@@ -191,7 +191,7 @@ def find_digits(grey: np.ndarray) -> list[list[Digit]]:
 
 def ground(grey: np.ndarray) -> float:
     """The brightness of most of the frame: the ground, even if a digit fills the picture."""
-    return float(np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])))
+    return quantile(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]]), 0.5)
 
 
 def search_pyramid(grey: np.ndarray) -> list[Level]:
@@ -274,7 +274,7 @@ def search_level(grey: np.ndarray, dark_ink: bool, sheet: np.ndarray, largest: f
         on_sheet = np.asarray(Image.fromarray(sheet).resize(grey.shape[::-1]))
     # Negative ink is noise, except beside dark edges (up to a fifth of the pixels). The 20th
     # percentile of normal noise is 0.84 standard deviations below zero.
-    noise = max(0.0, -float(quantile(ink[on_sheet], 0.2)) / 0.84)
+    noise = max(0.0, -quantile(ink[on_sheet], 0.2) / 0.84)
     ink = np.where(on_sheet, ink, 0)
     labels, start, stop, mass = find_pieces(ink, noise)
     size, (height, width) = (stop - start).max(axis=1), (stop - start).T
@@ -330,7 +330,7 @@ def subtract_background(
 
 def quantile(values: np.ndarray, share: float) -> float:
     """The value that a `share` of the `values` is below; np.quantile is slower for few."""
-    return np.sort(values, axis=None)[int(share * (values.size - 1))]
+    return float(np.sort(values, axis=None)[int(share * (values.size - 1))])
 
 
 def otsu_threshold(values: np.ndarray) -> float:
@@ -450,7 +450,9 @@ def stroke_width(mask: np.ndarray) -> float:
     """The width in pixels of the strokes in a mask (height, width)."""
     # In a bar of odd width w, the mean distance d to the outside is (w + 1)^2 / 4w. Solved
     # for w, with m = 2d - 1, it is m + sqrt(m^2 - 1).
-    distance = ndimage.distance_transform_edt(np.pad(mask, 1))
+    padded = np.zeros(np.add(mask.shape, 2), bool)  # np.pad is slow for small masks
+    padded[1:-1, 1:-1] = mask
+    distance = ndimage.distance_transform_edt(padded)
     m = 2 * distance.sum() / mask.sum() - 1
     return m + np.sqrt(max(m**2 - 1, 0))
 
