@@ -1,6 +1,5 @@
 """A person's own pictures: read from files, digits found, brought to MNIST's form."""
 
-import os
 import struct
 import zlib
 
@@ -529,32 +528,19 @@ def test_mnist_is_found_and_read_as_well_as_directly(trained_model, bundled_digi
 LEVEL_FLOORS = {"clean": (95, 90), "photo": (92, 90), "hard": (95, 90), "tiny": (92, 90)}
 
 
-@pytest.fixture(scope="module", params=render.LEVELS)
-def rendered(request, bundled_digits):
-    """A level, what is found in each of 40 digits rendered so, and the true digits.
-
-    They are from MNIST's test set, where it is there: no model here has seen it.
-    """
-    digits = data.load_mnist(os.environ.get("MNIST_NPZ", data.BUNDLED_FILE))
-    found = []
-    for seed, digit in enumerate(digits.x_test[:40]):
-        rng = np.random.default_rng(seed)
-        image = render.render(digit, request.param, rng, digits.x_test)
-        found.append(images.find_digits(images.to_grey(images.flatten(image))))
-    return request.param, found, list(map(str, digits.y_test[:40]))
-
-
-def test_rendered_digits_are_read(trained_model, rendered):
-    level, found, y_true = rendered
+@pytest.mark.parametrize("level", render.LEVELS)
+def test_rendered_digits_are_read(trained_model, searches, level):
+    found, y_true = searches[level].result()
     y_pred = [answer(trained_model, lines) for lines in found]
     assert 100 * np.mean(np.equal(y_pred, y_true)) >= LEVEL_FLOORS[level][1]
 
 
-def test_rendered_digits_are_read_by_the_default_run(mnist_run, rendered):
+@pytest.mark.parametrize("level", render.LEVELS)
+def test_rendered_digits_are_read_by_the_default_run(mnist_run, searches, level):
     from model import load_model
 
     model = load_model(mnist_run[0] / "outputs" / "model.keras")
-    level, found, y_true = rendered
+    found, y_true = searches[level].result()
     y_pred = [answer(model, lines) for lines in found]
     assert 100 * np.mean(np.equal(y_pred, y_true)) >= LEVEL_FLOORS[level][0]
 
@@ -578,24 +564,18 @@ PAGE_FLOORS = {
 }
 
 
-def rendered_pages(kind, count, digits):
-    """`count` grey pages of a kind, and the text on each."""
-    for seed in range(count):
-        rng = np.random.default_rng(seed)
-        photo, text = pages.render_page(kind, rng, digits.x_test, digits.y_test)
-        yield images.to_grey(photo), text
-
-
 @pytest.mark.parametrize("kind", pages.PAGE_STYLES)
-def test_rendered_pages_are_read(trained_model, bundled_digits, kind):
-    photos, texts = zip(*rendered_pages(kind, 3, bundled_digits), strict=True)
-    mistakes = sum(map(pages.edit_distance, read(trained_model, photos), texts))
+def test_rendered_pages_are_read(trained_model, searches, kind):
+    found, texts = searches[kind].result()
+    y_pred = [answer(trained_model, lines) for lines in found]
+    mistakes = sum(map(pages.edit_distance, y_pred, texts))
     assert 100 * (1 - mistakes / len("".join(texts))) >= PAGE_FLOORS[kind]
 
 
-def test_no_digit_is_found_on_pages_without_writing(bundled_digits):
-    photos = rendered_pages("no writing", 6, bundled_digits)
-    assert sum(images.find_digits(grey) == [] for grey, _ in photos) >= 5
+def test_no_digit_is_found_on_pages_without_writing(searches):
+    found, _ = searches["no writing"].result()
+    assert len(found) == 6
+    assert found.count([]) >= 5
 
 
 def test_edit_distance():

@@ -17,7 +17,7 @@ import pytest
 import data
 import model
 import train
-from conftest import ROOT, posix_only, result_of, run, user_environment
+from conftest import ROOT, posix_only, run, short_run, user_environment
 
 SAVED = {
     "confusion_matrix.png",
@@ -26,11 +26,6 @@ SAVED = {
     "model.keras",
     "training_curves.png",
 }
-
-
-def short_run(path, output):
-    """Arguments for two epochs on random digits. Without augmentation they start faster."""
-    return ["--data", str(path), "--epochs", "2", "--batch-size", "8", "--output", str(output)]
 
 
 def saved_metrics(folder):
@@ -93,29 +88,8 @@ def test_an_epoch_of_bundled_digits_is_as_long_as_one_of_mnist(bundled_digits):
 
 
 @pytest.fixture(scope="session")
-def shell_runs(random_npz, tmp_path_factory):
-    """Folders and processes of runs with redirections of a shell, by those redirections."""
-    runs = {}
-    for redirection in ("2>&- >printed", "--no-augment >&-"):
-        folder = tmp_path_factory.mktemp("shell")
-        arguments = [sys.executable, ROOT / "train.py", *short_run(random_npz, "out")]
-        runs[redirection] = (
-            folder,
-            subprocess.Popen(
-                ["sh", "-c", f'"$@" {redirection}', "sh", *arguments],
-                cwd=folder,
-                env=user_environment(folder),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            ),
-        )
-    return runs
-
-
-@pytest.fixture(scope="session")
-def terminal_run(random_npz, tmp_path_factory, shell_runs):
-    """Folder, printed bytes and stderr of a run on a terminal, beside the `shell_runs`."""
+def terminal_run(random_npz, tmp_path_factory):
+    """Folder, printed bytes and stderr of a run on a terminal."""
     folder = tmp_path_factory.mktemp("terminal")
     ours, theirs = os.openpty()
     process = subprocess.Popen(
@@ -139,8 +113,8 @@ def terminal_run(random_npz, tmp_path_factory, shell_runs):
 @pytest.fixture(scope="session")
 def file_run(shell_runs):
     """Folder and printed bytes of a run with stdout in a file and stderr closed."""
-    folder, process = shell_runs["2>&- >printed"]
-    assert result_of(process).returncode == 0
+    folder, future = shell_runs["2>&- >printed"]
+    assert future.result().returncode == 0
     return folder, (folder / "printed").read_bytes()
 
 
@@ -191,8 +165,8 @@ def test_a_run_with_stderr_closed_saves_all(file_run):
 
 @posix_only
 def test_a_run_with_stdout_closed_saves_all(shell_runs):
-    folder, process = shell_runs["--no-augment >&-"]
-    result = result_of(process)
+    folder, future = shell_runs[">&-"]
+    result = future.result()
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     assert {path.name for path in (folder / "out").iterdir()} == SAVED
 
