@@ -34,13 +34,14 @@ RULE_LENGTH = 160  # pixels: straight lines longer than two digits are not handw
 
 SHARP_EDGE = 0.85  # darker side of an edge, as a share of the brighter one
 LEAST_SHEET = 0.03  # of the picture, that a sheet of paper covers
+THINNEST_SHEET = 0.2  # width of a sheet, as a share of its length
 # Left out is a piece that touches the frame and has its centre at most this far from it.
 CUT_OFF = 0.2  # of the picture's height or width
 
 FAINT = 0.05  # ink below which there is nothing but the grain of the paper
 FAINT_LIGHT = 0.15  # the same for light ink: reflections are light too
 LIGHT_INK = 0.5  # weight of light ink against dark: most people write dark on light
-LIGHT_INK_BESIDE_SHEET = 1e-3  # the same with a sheet in view, which is light itself
+LEAST_SCORE = 0.01  # black strokes that are together a hundredth of the picture long
 CLEAR = 8  # times the noise: with less contrast, a piece counts for less
 LEAST_CONTRAST = 4  # times the noise on a fine level; with less, it shows a texture
 MOST_DIGITS = 200  # more pieces of like size are a texture or print, slow to group
@@ -191,7 +192,12 @@ def find_digits(grey: np.ndarray) -> list[list[Digit]]:
 
 def ground(grey: np.ndarray) -> float:
     """The brightness of most of the frame: the ground, even if a digit fills the picture."""
-    return quantile(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]]), 0.5)
+    return quantile(frame_pixels(grey), 0.5)
+
+
+def frame_pixels(grey: np.ndarray) -> np.ndarray:
+    """The outermost pixels (n,) of a picture."""
+    return np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
 
 
 def search_pyramid(grey: np.ndarray) -> list[Level]:
@@ -208,17 +214,17 @@ def search_pyramid(grey: np.ndarray) -> list[Level]:
     if longest < COARSEST_LEVEL:  # drawn on a screen, so that the ground is even
         polarities = [ground(grey) > (grey.min() + grey.max()) / 2]
     sheet = find_sheet(grey)
+    if not sheet.all():
+        polarities = [True]  # a sheet would look like a light digit
     best: dict[bool, Level] = {}
     for side in sides:
         largest = side if side == coarsest else LARGEST
         for dark_ink in polarities:
             level = search_level(resize(grey, side), dark_ink, sheet, largest)
-            if level.score > (best[dark_ink].score if dark_ink in best else 0):
+            if level.score > (best[dark_ink].score if dark_ink in best else LEAST_SCORE):
                 best[dark_ink] = level
-        scores = {dark_ink: level.score for dark_ink, level in best.items()}
-        # A sheet may look like a light digit until its writing is seen.
-        if side >= POLARITY_SIDE and max(scores.values(), default=0) > LIGHT_INK_BESIDE_SHEET:
-            polarities = [max(scores, key=scores.get)]
+        if side >= POLARITY_SIDE and best:
+            polarities = [max(best, key=lambda dark_ink: best[dark_ink].score)]
     return sorted(best.values(), key=lambda level: -level.score)
 
 
@@ -234,16 +240,17 @@ def find_sheet(grey: np.ndarray) -> np.ndarray:
 
     A sheet is a large region without sharp edges in it, brighter than the mean, whose border
     is sharp and mostly inside the picture. (A shadow also has an edge, but reaches the
-    frame.) Of several, it is the brightest.
+    frame.) Of several, it is the brightest. What the closing fills in it is little writing;
+    in a large light digit it is more.
     """
-    if max(grey.shape) < COARSEST_LEVEL:  # drawn on a screen
+    if max(grey.shape) < COARSEST_LEVEL or np.ptp(frame_pixels(grey)) == 0:  # drawn on a screen
         return np.ones((1, 1), bool)
+    small = resize(grey, COARSEST_LEVEL)
     # The closing removes the writing, which has sharp edges too.
-    closed = ndimage.grey_closing(resize(grey, COARSEST_LEVEL), (15, 15))
-    ratio = ndimage.minimum_filter(closed, 5) / np.maximum(
-        ndimage.maximum_filter(closed, 5), 1e-3
-    )
-    labels, count = ndimage.label(ratio > SHARP_EDGE)
+    closed = ndimage.grey_closing(small, (15, 15))
+    brightest = np.maximum(ndimage.maximum_filter(closed, 5), 1e-3)
+    edge = ndimage.minimum_filter(closed, 5) < SHARP_EDGE * brightest
+    labels, count = ndimage.label(~edge)
     regions = np.arange(count) + 1
     area = ndimage.sum_labels(np.ones(closed.shape), labels, regions)
     brightness = ndimage.mean(closed, labels, regions)
@@ -255,9 +262,22 @@ def find_sheet(grey: np.ndarray) -> np.ndarray:
         )
         border = sheet & ~ndimage.binary_erosion(sheet, CONNECTED, border_value=1)
         outline = sheet & ~ndimage.binary_erosion(sheet, CONNECTED)
-        if border.sum() > 0.7 * outline.sum() and np.mean(ratio[border] < SHARP_EDGE) > 0.8:
+        bounded = border.sum() > 0.7 * outline.sum() and np.mean(edge[border]) > 0.8
+        filled = np.mean(small[sheet] < 0.7 * closed[sheet])
+        if bounded and filled < 0.1 and is_sheet_shaped(sheet):
             return ndimage.binary_erosion(sheet, CONNECTED, iterations=2, border_value=1)
     return np.ones(closed.shape, bool)
+
+
+def is_sheet_shaped(mask: np.ndarray) -> bool:
+    """Whether a mask (height, width) is convex and not too narrow, unlike most digits.
+
+    By the central moments of second order: with the same ones, a parallelogram is as large,
+    and other convex shapes nearly; what has gaps is smaller.
+    """
+    y, x = np.nonzero(mask)
+    convex = len(y) > 0.9 * 12 * np.sqrt(np.linalg.det(np.cov(y, x)))
+    return convex and stroke_width(mask) > THINNEST_SHEET * longer_side(mask)
 
 
 def search_level(grey: np.ndarray, dark_ink: bool, sheet: np.ndarray, largest: float) -> Level:
@@ -276,7 +296,7 @@ def search_level(grey: np.ndarray, dark_ink: bool, sheet: np.ndarray, largest: f
     # percentile of normal noise is 0.84 standard deviations below zero.
     noise = max(0.0, -quantile(ink[on_sheet], 0.2) / 0.84)
     ink = np.where(on_sheet, ink, 0)
-    labels, start, stop, mass = find_pieces(ink, noise)
+    labels, start, stop, mass, long_mass = find_pieces(ink, noise)
     size, (height, width) = (stop - start).max(axis=1), (stop - start).T
     contrast, pen, unevenness = np.zeros((3, len(mass)))
     measured = (mass > 0) & (size >= SMALLEST * 2 / 3)  # smaller ones are no digits
@@ -297,9 +317,10 @@ def search_level(grey: np.ndarray, dark_ink: bool, sheet: np.ndarray, largest: f
     candidate = stroke & (size >= SMALLEST) & (size <= largest) & (height > FLATTEST * width)
     clear = np.minimum(1, contrast / (CLEAR * noise + 1e-6)) ** 2
     lengths = (clear * mass)[candidate] / pen[candidate]
-    score = lengths.sum() / max(grey.shape) * mass[candidate].sum() / max(mass.sum(), 1e-6)
+    share = mass[candidate].sum() / max(mass.sum() + long_mass, 1e-6)
+    score = lengths.sum() / max(grey.shape) * share
     if not dark_ink:
-        score *= LIGHT_INK if sheet.all() else LIGHT_INK_BESIDE_SHEET
+        score *= LIGHT_INK
     return Level(
         dark_ink, score, ink, noise, labels, start, stop, mass, contrast, stroke, candidate
     )
@@ -349,13 +370,14 @@ def otsu_threshold(values: np.ndarray) -> float:
 
 def find_pieces(
     ink: np.ndarray, noise: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
     """The connected components of ink: labels, start, stop and mass of `Level`.
 
     Left out are rules, what the frame cuts off, what touches two of its sides or is longer
-    than the coarsest level (an edge of a table), and what encloses other pieces (a box).
+    than the coarsest level, and what encloses other pieces (a box). The last value is the
+    mass of what is too long: it may be a digit for a coarser level.
     """
-    rules = None
+    rules, long_mass = None, 0.0
     while True:
         strong = max(otsu_threshold(np.maximum(ink, 0)), 3 * noise, FAINT)
         mask = ink > 0.6 * strong  # hysteresis: pieces need strong ink, and end with weaker
@@ -367,14 +389,15 @@ def find_pieces(
         sides = np.hstack([start == 0, stop == ink.shape]).sum(axis=1)  # of the frame, touched
         center = (start + stop) / 2 / ink.shape
         depth = np.minimum(center, 1 - center).min(axis=1)  # from the nearest side
-        huge = (stop - start).max(axis=1) > COARSEST_LEVEL
-        rejected = (mass > 0) & ((sides == 1) & (depth < CUT_OFF) | (sides > 1) | huge)
+        long = (stop - start).max(axis=1) > COARSEST_LEVEL
+        rejected = (mass > 0) & ((sides == 1) & (depth < CUT_OFF) | (sides > 1) | long)
         if not rejected.any():
             break
+        long_mass += mass[long & (sides == 0)].sum()
         # Strong edges of pages and tables would raise the threshold.
         ink = np.where(np.r_[False, rejected][labels], 0, ink)
     mass[encloses_others(start, stop, mass)] = 0
-    return labels, start, stop, mass
+    return labels, start, stop, mass, long_mass
 
 
 def corners(boxes: Sequence[tuple[slice, slice]]) -> tuple[np.ndarray, np.ndarray]:
@@ -399,7 +422,7 @@ def find_rules(mask: np.ndarray) -> np.ndarray:
 
     Strokes that cross a line stay, for they are longer across it than a line is thick.
     """
-    thickness = 3 + max(mask.shape) // 128
+    thickness = 3 + max(mask.shape) // 100
     horizontal, vertical = long_lines(mask), long_lines(mask.T).T
     rules = horizontal & vertical
     if horizontal.any():

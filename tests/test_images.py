@@ -231,20 +231,74 @@ def test_a_stroke_that_crosses_squared_paper_stays_whole():
     assert ndimage.label(stroke & ~rules)[1] == 1
 
 
-# Parts of the picture's side: a sheet, turned a little, lies in the middle of the table.
-ROWS, COLUMNS = np.indices((200, 300)) / 200 - 0.5
-TURNED = 0.98 * ROWS - 0.2 * (COLUMNS - 0.25), 0.2 * ROWS + 0.98 * (COLUMNS - 0.25)
+def ruled_paper(gap, width, ink, squared):
+    """A page, 1400 x 1050, of slanted lines of 0.85 * `ink` below the paper's brightness."""
+    image = Image.new("F", (1050, 1400), 0.85)
+    draw = ImageDraw.Draw(image)
+    for at in range(gap // 2, 1400, gap):
+        draw.line((0, at, 1050, at + 20), fill=0.85 * (1 - ink), width=width)
+        if squared:
+            draw.line((at, 0, at - 20, 1400), fill=0.85 * (1 - ink), width=width)
+    noise = np.random.default_rng(0).normal(scale=0.01, size=(1400, 1050))
+    return np.float32(np.asarray(image) + noise).clip(0, 1)
+
+
+@pytest.mark.parametrize("squared", [False, True])
+@pytest.mark.parametrize(
+    ("gap", "width", "ink"), [(60, 12, 0.24), (60, 12, 0.48), (120, 8, 0.6)]
+)
+def test_rules_and_squares_are_no_digits(gap, width, ink, squared):
+    assert images.find_digits(ruled_paper(gap, width, ink, squared)) == []
+
+
+def test_what_is_too_long_to_be_a_piece_is_weighed():
+    short, long = mask_of((100, 30, 100, 70), width=4), mask_of((150, 40, 150, 190), width=4)
+    _, start, stop, mass, long_mass = images.find_pieces(0.8 * (short | long), noise=0)
+    assert (stop - start).max() < 50
+    assert mass.sum() == pytest.approx(0.8 * short.sum())
+    assert long_mass == pytest.approx(0.8 * long.sum())
+
+
+# Parts of the picture's height: the sheet lies in the middle of the table.
+ROWS, COLUMNS = np.indices((600, 900)) / 600 - 0.5
+
+
+def sheet_on_table(size, table, turn):
+    """A photo of a blank sheet that is turned by so many radians, and the sheet's mask."""
+    noise = np.random.default_rng(0).normal(scale=0.01, size=ROWS.shape)
+    across = np.cos(turn) * (COLUMNS - 0.25) + np.sin(turn) * ROWS
+    down = np.cos(turn) * ROWS - np.sin(turn) * (COLUMNS - 0.25)
+    sheet = (np.abs(down) < 0.3 * size) & (np.abs(across) < 0.4 * size)
+    return np.float32(np.where(sheet, 0.9, table) + noise).clip(0, 1), sheet
 
 
 @pytest.mark.parametrize(("table", "size"), [(0.2, 1), (0.65, 1), (0.65, 0.6)])
 def test_a_sheet_on_a_table_is_found(table, size):
-    sheet = (np.abs(TURNED[0]) < 0.3 * size) & (np.abs(TURNED[1]) < 0.4 * size)
-    grey = np.where(sheet, 0.9, table)
-    grey[80:120, 150:153] = 0.1  # a digit on it
-    found = Image.fromarray(images.find_sheet(grey.astype(np.float32)))
+    grey, sheet = sheet_on_table(size, table, turn=0.2)
+    grey[240:360, 450:459] = 0.1  # a digit on it
+    found = Image.fromarray(images.find_sheet(grey))
     found = np.asarray(found.resize(sheet.shape[::-1]))
     assert not found[~sheet].any()
-    assert found[ndimage.binary_erosion(sheet, iterations=8)].all()
+    assert found[ndimage.binary_erosion(sheet, iterations=30)].all()
+
+
+@pytest.mark.parametrize("turn", [0, 0.2, 0.5])
+@pytest.mark.parametrize(("table", "size"), [(0.2, 0.6), (0.5, 1), (0.7, 0.6)])
+def test_a_blank_sheet_is_no_light_digit(table, size, turn):
+    assert images.find_digits(sheet_on_table(size, table, turn)[0]) == []
+
+
+@pytest.mark.parametrize(
+    ("strokes", "width", "shaped"),
+    [
+        ([(40, 120, 240, 160)], 120, True),
+        ([(120, 40, 160, 240)], 60, True),
+        ([(120, 40, 160, 240)], 20, False),  # too narrow
+        ([(60, 60, 190, 60), (180, 60, 120, 220)], 60, False),  # not convex
+    ],
+)
+def test_a_sheet_is_convex_and_not_narrow(strokes, width, shaped):
+    assert images.is_sheet_shaped(mask_of(*strokes, width=width)) == shaped
 
 
 @pytest.mark.parametrize("kind", ["plain", "hard shadow", "gradient", "black"])
@@ -256,7 +310,7 @@ def test_without_a_sheet_in_view_the_whole_picture_is_searched(kind):
         "black": 0 * ROWS,
     }[kind]
     grey = np.float32(0.9 * light)
-    grey[80:120, 150:153] *= 0.2
+    grey[240:360, 450:459] *= 0.2
     assert images.find_sheet(grey).all()
 
 
