@@ -45,7 +45,6 @@ LEAST_SCORE = 0.01  # black strokes that are together a hundredth of the picture
 CLEAR = 8  # times the noise: with less contrast, a piece counts for less
 LEAST_CONTRAST = 4  # times the noise on a fine level; with less, it shows a texture
 MOST_DIGITS = 200  # more pieces of like size are a texture or print, slow to group
-LEAST_SHARE = 0.5  # of all ink, that digits have; with less, the picture shows other things
 FLATTEST = 0.45  # height of the flattest digit, as a share of its width; else it is a part
 BOLDEST = 0.45  # stroke width of the boldest digit, as a share of its size; else it is a blob
 SOLID = 0.6  # share of its box that the ink of a blob fills
@@ -500,8 +499,7 @@ def group_pieces(level: Level) -> list[list[int]]:
     part &= level.contrast > 0.3 * typical_contrast
     for piece in np.flatnonzero(part):
         add_to_nearest(piece, groups, level)
-    share = sum(level.mass[group].sum() for group in groups) / level.mass.sum()
-    return groups if share > LEAST_SHARE else []
+    return groups
 
 
 def weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
