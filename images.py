@@ -309,7 +309,7 @@ def search_level(grey: np.ndarray, dark_ink: bool, sheet: np.ndarray, largest: f
     stroke = (pen > 0) & (pen < BOLDEST * size) & ~solid
     stroke &= contrast > (FAINT if dark_ink else FAINT_LIGHT)
     # A stroke may cross the edge of a shadow, but not that of a sheet.
-    most_uneven = 0.5 if dark_ink else 0.45
+    most_uneven = 0.5
     if not dark_ink and max(grey.shape) <= COARSEST_LEVEL:
         most_uneven = 0.6  # the median sees little of the ground behind a large digit
     stroke &= unevenness < most_uneven
