@@ -239,8 +239,8 @@ def find_sheet(grey: np.ndarray) -> np.ndarray:
 
     A sheet is a large region without sharp edges in it, brighter than the mean, whose border
     is sharp and mostly inside the picture. (A shadow also has an edge, but reaches the
-    frame.) Of several, it is the brightest. What the closing fills in it is little writing;
-    in a large light digit it is more.
+    frame.) Of several, it is the brightest. Writing covers little of it; a large light digit
+    has more gaps.
     """
     if max(grey.shape) < COARSEST_LEVEL or np.ptp(frame_pixels(grey)) == 0:  # drawn on a screen
         return np.ones((1, 1), bool)
@@ -256,16 +256,28 @@ def find_sheet(grey: np.ndarray) -> np.ndarray:
     bright = (area > LEAST_SHEET * closed.size) & (brightness > closed.mean())
     for i in np.flatnonzero(bright)[np.argsort(-brightness[bright])]:
         # The filters made edges two pixels wide to either side.
-        sheet = ndimage.binary_fill_holes(
-            ndimage.binary_dilation(labels == i + 1, CONNECTED, iterations=2)
-        )
-        border = sheet & ~ndimage.binary_erosion(sheet, CONNECTED, border_value=1)
-        outline = sheet & ~ndimage.binary_erosion(sheet, CONNECTED)
-        bounded = border.sum() > 0.7 * outline.sum() and np.mean(edge[border]) > 0.8
-        filled = np.mean(small[sheet] < 0.7 * closed[sheet])
-        if bounded and filled < 0.1 and is_sheet_shaped(sheet):
+        region = ndimage.binary_dilation(labels == i + 1, CONNECTED, iterations=2)
+        sheet = ndimage.binary_fill_holes(region)
+        written_on = np.mean((~region | (small < 0.7 * closed))[sheet])
+        if written_on < 0.1 and is_sheet_shaped(sheet) and is_bounded(sheet, edge, small):
             return ndimage.binary_erosion(sheet, CONNECTED, iterations=2, border_value=1)
     return np.ones(closed.shape, bool)
+
+
+def is_bounded(sheet: np.ndarray, edge: np.ndarray, grey: np.ndarray) -> bool:
+    """Whether the border of a sheet is sharp and mostly inside the picture.
+
+    All are (height, width); the masks `sheet` and `edge` have the sheet and all sharp edges.
+    Beyond the border it must be darker, not only on it: a cell of squared paper is no sheet.
+    """
+    border = sheet & ~ndimage.binary_erosion(sheet, CONNECTED, border_value=1)
+    outline = sheet & ~ndimage.binary_erosion(sheet, CONNECTED)
+    beyond = ndimage.binary_dilation(sheet, CONNECTED, iterations=5) & ~sheet
+    return (
+        border.sum() > 0.7 * outline.sum()
+        and np.mean(edge[border]) > 0.8
+        and grey[beyond].mean() < SHARP_EDGE * grey[sheet].mean()
+    )
 
 
 def is_sheet_shaped(mask: np.ndarray) -> bool:
@@ -275,7 +287,7 @@ def is_sheet_shaped(mask: np.ndarray) -> bool:
     and other convex shapes nearly; what has gaps is smaller.
     """
     y, x = np.nonzero(mask)
-    convex = len(y) > 0.9 * 12 * np.sqrt(np.linalg.det(np.cov(y, x)))
+    convex = len(y) > 0.93 * 12 * np.sqrt(np.linalg.det(np.cov(y, x)))
     return convex and stroke_width(mask) > THINNEST_SHEET * longer_side(mask)
 
 
