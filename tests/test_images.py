@@ -289,11 +289,12 @@ def test_a_blank_sheet_is_no_light_digit(table, size, turn):
 
 
 def test_neither_a_cell_of_squared_paper_nor_a_light_zero_is_a_sheet():
-    squared = ruled_paper(350, 14, -0.4, squared=True) - 0.5
+    ramp = np.linspace(0.4, 1, 1050, dtype=np.float32)
+    squared = (ruled_paper(350, 14, -0.4, squared=True) - 0.5) * ramp
     assert images.find_sheet(squared).all()
     noise = np.random.default_rng(0).normal(scale=0.01, size=ROWS.shape)
     distance = np.hypot(COLUMNS - 0.25, 1.4 * ROWS)
-    ring = (distance > 0.25) & (distance < 0.35)
+    ring = (distance > 0.3) & (distance < 0.44)
     zero = np.float32(np.where(ring, 0.8, 0.2) + noise)
     assert images.find_sheet(zero).all()
     assert len(images.find_digits(zero)) == 1
