@@ -258,9 +258,10 @@ def find_sheet(grey: np.ndarray) -> np.ndarray:
         # The filters made edges two pixels wide to either side.
         region = ndimage.binary_dilation(labels == i + 1, CONNECTED, iterations=2)
         sheet = ndimage.binary_fill_holes(region)
-        written_on = np.mean((~region | (small < 0.7 * closed))[sheet])
-        if written_on < 0.1 and is_sheet_shaped(sheet) and is_bounded(sheet, edge, small):
-            return ndimage.binary_erosion(sheet, CONNECTED, iterations=2, border_value=1)
+        inside = ndimage.binary_erosion(sheet, CONNECTED, iterations=2, border_value=1)
+        written_on = np.mean((~region | (small < 0.7 * closed))[inside])
+        if written_on < 0.14 and is_sheet_shaped(sheet) and is_bounded(sheet, edge, small):
+            return inside
     return np.ones(closed.shape, bool)
 
 
