@@ -295,14 +295,14 @@ def is_sheet_shaped(mask: np.ndarray) -> bool:
 def search_level(grey: np.ndarray, dark_ink: bool, sheet: np.ndarray, largest: float) -> Level:
     """Find the pieces of ink in a level (height, width), and which may be digits.
 
-    Candidates are at most `largest` pixels long. Dark ink outside the `sheet` (a mask of any
+    Candidates are at most `largest` pixels long. Ink outside the `sheet` (a mask of any
     size) is left out. The score of the level is the length of the candidates' strokes, in
     longer sides of the picture, times their contrast, times their share of all ink; it is less
     for light ink and where noise is strong.
     """
     ink, paper, white = subtract_background(grey, dark_ink)
     on_sheet = np.ones(grey.shape, bool)
-    if dark_ink and not sheet.all():
+    if not sheet.all():
         on_sheet = np.asarray(Image.fromarray(sheet).resize(grey.shape[::-1]))
     # Negative ink is noise, except beside dark edges (up to a fifth of the pixels). The 20th
     # percentile of normal noise is 0.84 standard deviations below zero.

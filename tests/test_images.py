@@ -279,7 +279,7 @@ def test_a_sheet_on_a_table_is_found(table, size):
     found = Image.fromarray(images.find_sheet(grey))
     found = np.asarray(found.resize(sheet.shape[::-1]))
     assert not found[~sheet].any()
-    assert found[ndimage.binary_erosion(sheet, iterations=30)].all()
+    assert found[ndimage.binary_erosion(sheet, iterations=24)].all()
 
 
 @pytest.mark.parametrize("turn", [0, 0.2, 0.5])
