@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+TEMPORARY = ".unfinished-"  # beginning of a temporary folder's name
+
 
 class InputError(Exception):
     """What the user gave is wrong; the message says what, and what to do about it."""
@@ -34,11 +36,18 @@ def run_script(name: str, script: Callable[[], None]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
     except (InputError, OSError) as error:
-        print(f"{name}: error: {error}", file=sys.stderr)
+        print(f"{name}: error: {describe(error)}", file=sys.stderr)
         return 2
     finally:
         signal.signal(signal.SIGTERM, previous_handler)
     return 0
+
+
+def describe(error: Exception) -> str:
+    """What went wrong in a line, which begins with the file if there is one."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def open_closed_streams() -> None:
@@ -59,13 +68,19 @@ def open_closed_streams() -> None:
 def replace_on_success(folder: str | Path) -> Iterator[Path]:
     """A temporary folder; when the block ends, its files replace those of `folder`.
 
-    If the block raises, `folder` keeps the files it had. Raises OSError at the start if
-    `folder` cannot be made or written to.
+    If the block raises, `folder` keeps the files it had. Raises OSError, at the start if
+    possible, if `folder` cannot be made or written to.
     """
     Path(folder).mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        prefix=".unfinished-", dir=folder, ignore_cleanup_errors=True
-    ) as temporary:
-        yield Path(temporary)
-        for path in Path(temporary).iterdir():
-            path.replace(Path(folder, path.name))
+    try:
+        with tempfile.TemporaryDirectory(
+            prefix=TEMPORARY, dir=folder, ignore_cleanup_errors=True
+        ) as temporary:
+            yield Path(temporary)
+            for path in Path(temporary).iterdir():
+                path.replace(Path(folder, path.name))
+    except OSError as error:
+        # A full disk names no file, other errors one that the user has never seen.
+        if error.errno and TEMPORARY in str(error.filename or TEMPORARY):
+            raise OSError(error.errno, os.strerror(error.errno), str(folder)) from error
+        raise

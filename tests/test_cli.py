@@ -35,7 +35,7 @@ def shell(command, script):
         (
             OSError(28, "No space left on device", "out"),
             2,
-            "me.py: error: [Errno 28] No space left on device: 'out'\n",
+            "me.py: error: out: No space left on device\n",
         ),
         (KeyboardInterrupt(), 130, "me.py: interrupted\n"),
     ],
@@ -153,6 +153,23 @@ def test_replace_on_success_changes_nothing_on_an_error(tmp_path):
     with pytest.raises(KeyError):
         fail()
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"old": "old"}
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_full_disk_is_reported_with_the_folder_that_was_given(tmp_path, named):
+    def write():
+        with cli.replace_on_success(tmp_path) as folder:
+            raise OSError(28, "No space left on device", *[str(folder / "x")] * named)
+
+    with pytest.raises(OSError, match="No space left") as raised:
+        write()
+    assert raised.value.filename == str(tmp_path)
+
+
+def test_an_error_about_another_file_keeps_its_name(tmp_path):
+    with pytest.raises(FileNotFoundError) as raised, cli.replace_on_success(tmp_path):
+        (tmp_path / "nowhere.npz").read_bytes()
+    assert raised.value.filename == str(tmp_path / "nowhere.npz")
 
 
 def test_replace_on_success_makes_the_folder(tmp_path):
