@@ -1,30 +1,30 @@
-"""MNIST loaded, checked and normalised.
+"""MNIST loaded, checked, normalised and put into batches.
 
-MNIST is 70,000 handwritten digits, 28 x 28 pixels each, white on black: LeCun, Bottou,
-Bengio and Haffner, "Gradient-based learning applied to document recognition", 1998.
+MNIST is 70,000 images of handwritten digits, 28 x 28 pixels each, white on black: LeCun,
+Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition", 1998.
 """
 
 import gzip
+import http.client
 import os
-import socket
 import sys
-import tempfile
-import threading
+import time
+import urllib.request
 import zipfile
 import zlib
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from cli import InputError
 
+if TYPE_CHECKING:
+    import tensorflow as tf
+
 BUNDLED_FILE = Path(__file__).parent / "assets" / "mnist-5k.npz"
-# 15 x 4,000 bundled training digits make an epoch as long as one of MNIST's 60,000.
-BUNDLED_REPEATS = 15
-DOWNLOAD_TIMEOUT = 15  # seconds until the first byte; a firewall may drop packets silently
-PROGRESS_INTERVAL = 5  # seconds between lines on a slow download
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+FORMATS = "an .npz file in Keras's layout or a folder with the four IDX files"
 # The two spellings under which the original IDX files are found.
 IDX_FILES = {
     "x_train": ("train-images-idx3-ubyte", "train-images.idx3-ubyte"),
@@ -33,9 +33,21 @@ IDX_FILES = {
     "y_test": ("t10k-labels-idx1-ubyte", "t10k-labels.idx1-ubyte"),
 }
 
+# Where Keras downloads MNIST from, and where it keeps it: one copy serves both.
+KERAS_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
+KERAS_HOME = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
+KERAS_FILE = KERAS_HOME / "datasets" / "mnist.npz"
+# Seconds without an answer. A firewall may drop packets without one, and each of the
+# server's ten or so addresses is tried, so this is short.
+DOWNLOAD_TIMEOUT = 5
+PROGRESS_INTERVAL = 5  # seconds between lines on a slow download
 
-class Digits(NamedTuple):
-    """A labelled data set: images uint8 (n, 28, 28), labels integers (n,) from 0 to 9."""
+EVALUATION_BATCH = 1000  # images; without gradients to keep: the larger, the faster
+PREFETCHED_BATCHES = 2
+
+
+class Mnist(NamedTuple):
+    """A data set: images uint8 (n, 28, 28), labels integers (n,) from 0 to 9."""
 
     x_train: np.ndarray
     y_train: np.ndarray
@@ -45,116 +57,104 @@ class Digits(NamedTuple):
     bundled: bool = False  # the bundled digits, not the whole of MNIST
 
 
-def normalize(images: np.ndarray) -> np.ndarray:
-    """Scale pixels from integers in [0, 255] to float32 in [0, 1]; the shape stays."""
-    return images.astype(np.float32) / 255
-
-
-def load_mnist(path: str | Path | None = None) -> Digits:
+def load_mnist(path: str | Path | None = None) -> Mnist:
     """Load MNIST from `path`, or Keras's copy of it, or else the bundled digits.
 
     `path` is an `.npz` file in Keras's layout or a folder with the four original IDX
-    files. Without it, Keras's copy is taken from its cache or downloaded. If that fails,
-    one line on stderr says so and the bundled digits are used.
+    files. Without it, Keras's copy is read, and downloaded before if it is not there. If
+    that fails, one line on stderr says so and the bundled digits are used.
 
-    Raises OSError if `path` cannot be read and InputError if it does not hold MNIST-like
-    digits; the message names the file and what is wrong with it.
+    Raises OSError if a file cannot be read and InputError if it does not hold a data set
+    like MNIST; the message names the file and what is wrong with it.
     """
     if path is not None:
         arrays = read_idx_folder(path) if os.path.isdir(path) else read_npz(path)
         # A file name need not be valid text, but is printed and drawn.
         name = Path(path).resolve().name.encode(errors="replace").decode()
-        return Digits(**arrays, name=name)
-    try:
-        return Digits(**fetch_keras_mnist(), name="MNIST")
-    except Exception as error:  # Keras raises a bare Exception when a download fails
-        reason = str(error).split(" -- ")[-1]  # of "URL fetch failure on ...: code -- reason"
-        print(
-            f"MNIST cannot be downloaded ({reason}): using the bundled digits instead; "
-            "to use your own copy, give --data PATH",
-            file=sys.stderr,
-        )
-        return load_bundled()
-
-
-def load_bundled() -> Digits:
-    """The 5,000 MNIST digits in `assets/`: 4,000 to train on, 1,000 to test with."""
-    return Digits(**read_npz(BUNDLED_FILE), name="the bundled digits", bundled=True)
-
-
-def keras_cache_file() -> Path:
-    """The file in which `keras.datasets.mnist` keeps MNIST, after `keras.utils.get_file`."""
-    home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
-    if not os.access(home, os.W_OK):
-        home = Path("/tmp" if os.path.isdir("/tmp") else tempfile.gettempdir(), ".keras")
-    return home / "datasets" / "mnist.npz"
-
-
-def fetch_keras_mnist() -> dict[str, np.ndarray]:
-    """Keras's copy of MNIST, from its cache or downloaded; raises if it cannot be had."""
-    import keras  # here: reading a file needs no TensorFlow
-
-    cached = keras_cache_file()
-    downloading = not cached.exists()
-    if downloading:
-        print(f"Downloading MNIST (11 MB) to {cached}", flush=True)
-    outcome: dict = {}
-
-    def fetch() -> None:
-        keras.utils.disable_interactive_logging()  # applies to this thread only
+        return Mnist(**arrays, name=name)
+    if not KERAS_FILE.exists():
         try:
-            outcome["digits"] = keras.datasets.mnist.load_data()
-        except Exception as error:
-            outcome["error"] = error
+            download(KERAS_URL, KERAS_FILE)
+        except (OSError, http.client.HTTPException, InputError) as error:
+            reason = getattr(error, "reason", error)  # of a URLError, what it wraps
+            reason = getattr(reason, "strerror", None) or reason
+            print(
+                f"MNIST cannot be downloaded ({reason}): using the bundled digits instead; "
+                "to use your own copy, give --data PATH",
+                file=sys.stderr,
+            )
+            return load_bundled()
+    return Mnist(**read_npz(KERAS_FILE), name="MNIST")
 
-    # urllib's timeout applies to each of the server's addresses: limit the total here.
-    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
-    thread = threading.Thread(target=fetch, daemon=True)
-    thread.start()
-    thread.join(DOWNLOAD_TIMEOUT)
-    while thread.is_alive() and cached.exists():
-        if downloading:
-            print(f"{cached.stat().st_size / 1e6:.1f} MB downloaded", flush=True)
-        thread.join(PROGRESS_INTERVAL)
-    socket.setdefaulttimeout(None)
 
-    if not outcome:
-        raise TimeoutError(f"no answer within {DOWNLOAD_TIMEOUT} s")
-    if "error" in outcome:
-        raise outcome["error"]
-    (x_train, y_train), (x_test, y_test) = outcome["digits"]
-    return dict(zip(ARRAYS, (x_train, y_train, x_test, y_test), strict=True))
+def load_bundled() -> Mnist:
+    """The 5,000 MNIST images in `assets/`: 4,000 to train on, 1,000 to test with."""
+    return Mnist(**read_npz(BUNDLED_FILE), name="the bundled digits", bundled=True)
+
+
+def download(url: str, path: Path) -> None:
+    """Download MNIST to `path`, saying so, and how far it is every few seconds.
+
+    Raises OSError if that fails and InputError if what comes is not MNIST; then `path` is
+    not written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    print(f"Downloading MNIST (11 MB) to {path}", flush=True)
+    part = path.with_suffix(".part")
+    said = time.monotonic()
+    try:
+        with (
+            urllib.request.urlopen(url, timeout=DOWNLOAD_TIMEOUT) as answer,
+            open(part, "wb") as file,
+        ):
+            while some := answer.read(100_000):
+                file.write(some)
+                if time.monotonic() > said + PROGRESS_INTERVAL:
+                    said = time.monotonic()
+                    print(f"{file.tell() / 1e6:.1f} MB downloaded", flush=True)
+        read_npz(part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def read_npz(path: str | Path) -> dict[str, np.ndarray]:
     """The four checked arrays of an `.npz` file in Keras's layout."""
     with open(path, "rb"):  # a missing or unreadable file is an OSError that says so
         pass
+    if not zipfile.is_zipfile(path):
+        raise InputError(f"{path}: MNIST is read from {FORMATS}")
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = {name.removesuffix(".npy") for name in archive.namelist()}
-        if missing := set(ARRAYS) - names:
-            raise KeyError(f"it lacks {', '.join(sorted(missing))}")
         with np.load(path, allow_pickle=False) as archive:
             # asarray, since a member that is no array comes as bytes.
             arrays = {name: np.asarray(archive[name]) for name in ARRAYS}
     except Exception as error:  # a damaged zip or header can fail in a dozen ways
         reason = error.args[0] if error.args else type(error).__name__
         raise InputError(f"{path}: not an .npz file in Keras's layout: {reason}") from error
-    return check_digits(arrays, dict.fromkeys(ARRAYS, path))
+    return check_arrays(arrays, dict.fromkeys(ARRAYS, path))
 
 
 def read_idx_folder(folder: str | Path) -> dict[str, np.ndarray]:
-    """The four checked arrays of a folder with the original IDX files, gzipped or not."""
-    files, arrays = {}, {}
-    for name, spellings in IDX_FILES.items():
-        candidates = [Path(folder, s + end) for s in spellings for end in ("", ".gz")]
-        found = [path for path in candidates if path.is_file()]
-        if not found:
-            raise InputError(f"{folder}: has no {spellings[0]}, gzipped or not")
-        files[name] = found[0]
-        arrays[name] = read_idx(found[0], ndim=3 if name.startswith("x") else 1)
-    return check_digits(arrays, files)
+    """The four checked arrays of the original IDX files in a folder or in folders below it."""
+    files = {name: find_idx_file(Path(folder), names) for name, names in IDX_FILES.items()}
+    arrays = {
+        name: read_idx(path, ndim=3 if name.startswith("x") else 1)
+        for name, path in files.items()
+    }
+    return check_arrays(arrays, files)
+
+
+def find_idx_file(folder: Path, spellings: tuple[str, str]) -> Path:
+    """The file nearest to `folder`, in it or below, with one of the names, gzipped or not."""
+    names = {spelling + end for spelling in spellings for end in ("", ".gz")}
+    found = [path for path in folder.rglob("*") if path.name in names and path.is_file()]
+    if not found:
+        raise InputError(f"{folder}: has no {spellings[0]}, gzipped or not, in it or below")
+    nearest = min(len(path.parts) for path in found)
+    found = sorted(path for path in found if len(path.parts) == nearest)
+    if found[0].parent != found[-1].parent:  # as Fashion-MNIST beside MNIST has
+        raise InputError(f"{folder}: has {found[0]} and {found[-1]}; give the folder of one")
+    return found[0]
 
 
 def read_idx(path: Path, ndim: int) -> np.ndarray:
@@ -178,8 +178,8 @@ def read_idx(path: Path, ndim: int) -> np.ndarray:
     return np.frombuffer(raw, np.uint8, offset=header).reshape(shape)
 
 
-def check_digits(arrays: dict[str, np.ndarray], files: dict) -> dict[str, np.ndarray]:
-    """`arrays`, if they are labelled 28 x 28 digits; else InputError naming the file."""
+def check_arrays(arrays: dict[str, np.ndarray], files: dict) -> dict[str, np.ndarray]:
+    """`arrays`, if they are labelled 28 x 28 images; else InputError naming the file."""
     for name, array in arrays.items():
         where = f"{files[name]}: {name}"
         if name.startswith("x"):
@@ -201,3 +201,52 @@ def check_digits(arrays: dict[str, np.ndarray], files: dict) -> dict[str, np.nda
                     f"{where} has labels {array.min()} to {array.max()}, expected 0 to 9"
                 )
     return arrays
+
+
+def hold_out(mnist: Mnist, count: int) -> Mnist:
+    """A data set without a look at the test set: the last `count` training images replace it.
+
+    Raises InputError if no training images are left.
+    """
+    left = len(mnist.x_train) - count
+    if left < 1:
+        raise InputError(
+            f"--validation {count} leaves none of the {len(mnist.x_train):,} training images"
+        )
+    return mnist._replace(
+        x_train=mnist.x_train[:left],
+        y_train=mnist.y_train[:left],
+        x_test=mnist.x_train[left:],
+        y_test=mnist.y_train[left:],
+    )
+
+
+def normalize(images: np.ndarray) -> np.ndarray:
+    """Scale the pixels of an array or tensor from integers in [0, 255] to [0, 1]."""
+    return images / 255
+
+
+def batches(
+    x: np.ndarray, y: np.ndarray, batch_size: int = EVALUATION_BATCH, training: bool = False
+) -> "tf.data.Dataset":
+    """Images uint8 (n, 28, 28) and labels (n,) as batches for a model: normalised, labels.
+
+    They come once, in order; or, for training, without an end: one random order of all
+    images after the other, cut into batches of the same size.
+    """
+    import tensorflow as tf  # here: it takes seconds, and reading files does not need it
+
+    images, labels = tf.constant(x), tf.constant(y)
+    if training:
+        order = tf.data.Dataset.from_tensors(tf.range(len(x))).repeat().map(tf.random.shuffle)
+        order = order.rebatch(batch_size, drop_remainder=True)
+    else:
+        order = tf.data.Dataset.range(len(x)).batch(batch_size)
+    # Autotuning is off: its thread now and then holds up the end of an iterator for 3 s.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return (
+        order.map(lambda i: (normalize(tf.gather(images, i)), tf.gather(labels, i)))
+        .prefetch(PREFETCHED_BATCHES)
+        .with_options(options)
+    )

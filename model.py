@@ -41,67 +41,48 @@ with _silence_import():
     import tensorflow as tf
 
 UNITS_AND_ACTIVATIONS = ((128, "relu"), (64, "relu"), (10, "softmax"))
-EVALUATION_BATCH = 1000  # no gradients to keep: the larger, the faster
 WARMUP = 0.1  # part of the run in which the learning rate rises to its peak
 ELASTIC_GRID = 5  # points along a side of the grid of elastic displacements
 
 
 def build_model() -> keras.Sequential:
-    """The untrained network: float32 (n, 28, 28) in [0, 1] to (n, 10) probabilities."""
+    """The untrained network: float (n, 28, 28) in [0, 1] to (n, 10) probabilities.
+
+    It is compiled, so that `evaluate` gives its loss (cross-entropy, nats) and its accuracy
+    (in [0, 1]).
+    """
     dense = [keras.layers.Dense(*layer) for layer in UNITS_AND_ACTIVATIONS]
-    return keras.Sequential(
+    model = keras.Sequential(
         [keras.Input((28, 28)), keras.layers.Flatten(), *dense], name="digits"
     )
+    compile_with_adam(model)
+    return model
 
 
-class EpochTrainer(keras.Sequential):
-    """A model for which a whole epoch is one training step, so one compiled program.
-
-    TensorFlow's overhead for each batch is several times the arithmetic of a network this
-    small. So `fit` is to be called with `batch_size` the number of samples: it shuffles them
-    and hands them over at once, and `train_step` runs Keras's own training step on one
-    batch after the other.
-
-    What this gives up: callbacks for each batch, sample weights, `run_eagerly`, and the
-    last samples of an epoch if they do not fill a batch (shuffling makes them other samples
-    in each epoch).
-    """
-
-    def __init__(self, layers: list, batch_size: int) -> None:
-        """Stack `layers`; the real batches have `batch_size` samples."""
-        super().__init__(layers)
-        self.batch_size = batch_size
-
-    def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Train on all samples (x, y) in `data`, batch by batch; returns the metrics."""
-        steps = data[0].shape[0] // self.batch_size
-        x, y = (
-            tf.reshape(samples[: steps * self.batch_size], (steps, -1, *samples.shape[1:]))
-            for samples in data
-        )
-        train_step = super().train_step
-
-        def next_step(step: tf.Tensor) -> tf.Tensor:
-            train_step((x[step], y[step]))
-            return step + 1
-
-        tf.while_loop(lambda step: step < steps, next_step, [0])
-        return self.get_metrics_result()
+def compile_with_adam(
+    model: keras.Model,
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 0.001,
+    **options: bool | int,
+) -> None:
+    """Compile `model` with Adam at a learning rate or a schedule of it."""
+    adam = keras.optimizers.Adam(learning_rate)
+    model.compile(adam, "sparse_categorical_crossentropy", metrics=["accuracy"], **options)
+    # Before the first step, which would be traced twice if it had to create Adam's variables;
+    # and before saving, or Keras warns of their absence when the model is loaded.
+    adam.build(model.trainable_variables)
 
 
 def build_training_model(
-    batch_size: int, steps: int, augment: bool, learning_rate: float
-) -> EpochTrainer:
-    """The compiled network with what it needs only in training: uint8 (n, 28, 28) in.
+    epochs: int, steps_per_epoch: int, augment: bool, learning_rate: float
+) -> keras.Sequential:
+    """The network with what surrounds it in training, compiled.
 
-    Batch normalization (Ioffe and Szegedy, "Batch normalization: accelerating deep network
-    training by reducing internal covariate shift", 2015) stands behind every dense layer;
-    `fold_batch_normalization` takes it out again. The learning rate is scheduled for
-    `steps` batches.
+    In front of the network stands random augmentation if `augment` is True, and behind every
+    dense layer batch normalization (Ioffe and Szegedy, "Batch normalization: accelerating
+    deep network training by reducing internal covariate shift", 2015), which
+    `fold_batch_normalization` takes out again.
     """
-    # Pixels are scaled here and not by data.normalize: `fit` copies all digits to shuffle
-    # them, and uint8 is a quarter of the bytes.
-    layers = [keras.Input((28, 28)), keras.layers.Rescaling(1 / 255)]
+    layers = [keras.Input((28, 28))]
     if augment:
         layers.append(RandomAugmentation())
     layers.append(keras.layers.Flatten())
@@ -111,12 +92,13 @@ def build_training_model(
             keras.layers.BatchNormalization(),
             keras.layers.Activation(activation),
         ]
-    training_model = EpochTrainer(layers, batch_size)
-    training_model.compile(
-        optimizer=keras.optimizers.Adam(learning_rate_schedule(learning_rate, steps)),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-        jit_compile=True,  # "auto" does not compile on a machine without a GPU
+    training_model = keras.Sequential(layers)
+    schedule = learning_rate_schedule(learning_rate, epochs * steps_per_epoch)
+    # For a network this small, the overhead of a step is several times its arithmetic. So
+    # XLA compiles the step ("auto" would not without a GPU), and TensorFlow loops over all
+    # steps of an epoch without a return to Python.
+    compile_with_adam(
+        training_model, schedule, jit_compile=True, steps_per_execution=steps_per_epoch
     )
     return training_model
 
@@ -124,11 +106,10 @@ def build_training_model(
 def fold_batch_normalization(training_model: keras.Sequential, model: keras.Sequential) -> None:
     """Set the weights of `model` (see `build_model`) to those of `training_model`, folded.
 
-    Both then predict the same but for rounding, one for pixels in [0, 1], one for uint8.
-    Outside training, batch normalization scales and shifts each output of a dense layer by
-    constants, so it can become part of the layer's weights (Jacob et al., "Quantization and
-    training of neural networks for efficient integer-arithmetic-only inference", 2018,
-    section 3.2).
+    Both then predict the same but for rounding. Outside training, batch normalization scales
+    and shifts each output of a dense layer by constants, so it can become part of the layer's
+    weights (Jacob et al., "Quantization and training of neural networks for efficient
+    integer-arithmetic-only inference", 2018, section 3.2).
     """
     dense, normalization = (
         [layer for layer in training_model.layers if isinstance(layer, kind)]
@@ -233,21 +214,24 @@ def sample_bilinear(images: tf.Tensor, y: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
 
 
 def load_model(path: str) -> keras.Model:
-    """The model saved in `path`: any Keras model from (n, 28, 28) to (n, 10).
+    """The model saved in `path`, made to take (n, 28, 28) in [0, 1] and to give (n, 10).
 
-    Raises OSError if the file cannot be read and InputError if it is no such model. Keras's
-    safe mode stays on: a file that carries code is refused.
+    Any Keras model does that takes 784 pixels in some shape, such as (28, 28, 1), and gives
+    ten probabilities. Raises OSError if the file cannot be read and InputError if it is no
+    such model. Keras's safe mode stays on: a file that carries code is refused.
     """
     with open(path, "rb"):  # Keras reports a missing file at length, and as a ValueError
         pass
     try:
-        model = keras.models.load_model(path, compile=False)
-        shapes = model.input_shape, model.output_shape
+        loaded = keras.models.load_model(path, compile=False)
+        shape, outputs = loaded.input_shape[1:], loaded.output_shape[1:]
     except Exception as error:  # whatever a damaged or foreign file makes Keras raise
         reason = str(error).strip().split("\n")[0][:200]
         raise InputError(f"{path} is not a usable Keras model: {reason}") from error
-    if shapes != ((None, 28, 28), (None, 10)):
-        raise InputError(
-            f"{path} maps {shapes[0]} to {shapes[1]}, expected (None, 28, 28) to (None, 10)"
-        )
+    if None in shape or math.prod(shape) != 784 or outputs != (10,):
+        raise InputError(f"{path} maps {shape} to {outputs}, expected 28 x 28 pixels to (10,)")
+    model = keras.Sequential([keras.Input((28, 28)), keras.layers.Reshape(shape), loaded])
+    sums = model(np.stack([np.zeros((28, 28)), np.eye(28)])).numpy().clip(0).sum(axis=1)
+    if not np.allclose(sums, 1, atol=1e-3):
+        raise InputError(f"{path}: its outputs are no probabilities; end it with a softmax")
     return model

@@ -54,7 +54,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--model",
         metavar="FILE",
         default="outputs/model.keras",
-        help="model saved by train.py (default: %(default)s)",
+        help="model saved by train.py, or its folder (default: %(default)s)",
     )
     option(
         "--data",
@@ -86,7 +86,10 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="also save a table of image, digits and confidence (from 0 to 1)",
     )
     option("--show", action="store_true", help="also open the picture in a window")
-    args = parser.parse_intermixed_args(argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    end = given.index("--") if "--" in given else len(given)
+    args = parser.parse_intermixed_args(given[:end])
+    args.images += given[end + 1 :]  # argparse takes none behind "--" here
     if args.count < 1:
         parser.error(f"--count must be at least 1, not {args.count}")
     if args.images and (args.mistakes or args.data):
@@ -94,6 +97,8 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     for name, path in [("--output", args.output), ("--csv", args.csv)]:
         if path and (Path(path).is_dir() or not Path(path).suffix):
             parser.error(f"{name} must name a file with an ending, not {path}")
+    if Path(args.model).is_dir():
+        args.model = str(Path(args.model, "model.keras"))
     if not Path(args.model).exists():
         message = f'{args.model} not found; run "python train.py" first'
         parser.exit(2, f"predict.py: error: {message}\n")
@@ -254,14 +259,13 @@ def predict_test_digits(
     model: "keras.Model", args: argparse.Namespace, picture: Path
 ) -> list[tuple]:
     """Read digits of the test set, the first or the mistakes: print each answer, draw all."""
-    from model import EVALUATION_BATCH
     from plots import percent, plot_predictions
 
-    digits = load_test_digits(args)
-    x_test, y_true = data.normalize(digits.x_test), digits.y_test
+    mnist = load_test_digits(args)
+    x_test, y_true = data.normalize(mnist.x_test), mnist.y_test
     if args.count > len(x_test):
         raise InputError(f"--count {args.count} is more than the {len(x_test):,} test digits")
-    probabilities = model.predict(x_test, EVALUATION_BATCH, verbose=0)
+    probabilities = model.predict(data.batches(mnist.x_test, y_true), verbose=0)
     y_pred, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     if args.mistakes:
         index = most_confident_mistakes(y_true, y_pred, confidence)[: args.count]
@@ -280,12 +284,12 @@ def predict_test_digits(
         y_pred[index],
         confidence[index],
         y_true[index],
-        f"{title} of {digits.name}",
+        f"{title} of {mnist.name}",
     )
     return [(f"test digit {i}", y_pred[i], f"{confidence[i]:.4f}") for i in index]
 
 
-def load_test_digits(args: argparse.Namespace) -> data.Digits:
+def load_test_digits(args: argparse.Namespace) -> data.Mnist:
     """The data of `--data`, or what metrics.json beside the model says it was trained on."""
     if args.data:
         return data.load_mnist(args.data)
@@ -300,10 +304,10 @@ def load_test_digits(args: argparse.Namespace) -> data.Digits:
         raise InputError(
             f"{trained_on}, which the model was trained on, is not there; give --data PATH"
         )
-    digits = data.load_mnist(trained_on)
-    if digits.bundled:
+    mnist = data.load_mnist(trained_on)
+    if mnist.bundled:
         raise InputError("the model has seen the bundled digits in training; give --data PATH")
-    return digits
+    return mnist
 
 
 def most_confident_mistakes(

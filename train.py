@@ -13,20 +13,21 @@ import platform
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import data
 from cli import InputError, replace_on_success, run_script
 
 if TYPE_CHECKING:
-    from model import keras
+    from data import Mnist
+    from model import keras, tf
 
-# TensorFlow takes seconds to import. What needs it is imported inside the functions, so
-# that --help and mistakes in the arguments are answered at once.
-
+# Training images in an epoch, at least: a set smaller than MNIST's is passed over more than
+# once, so that an epoch always means about the same amount of training.
+LEAST_EPOCH = 60_000
 DIVERGED_LOSS = 10 * math.log(10)  # ten times that of guessing all ten digits equally
 
 
@@ -53,9 +54,10 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--epochs",
         type=int,
         default=10,
-        help="passes over the training set (default: %(default)s)",
+        help="passes over the training set, or over 60,000 images of a smaller one "
+        "(default: %(default)s)",
     )
-    option("--batch-size", type=int, default=128, help="digits a step (default: %(default)s)")
+    option("--batch-size", type=int, default=128, help="images a step (default: %(default)s)")
     option(
         "--learning-rate",
         type=float,
@@ -66,15 +68,15 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--augment",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="rotate, shift, zoom, shear and distort training digits at random",
+        help="rotate, shift, zoom, shear and distort training images at random",
     )
     option(
         "--validation",
         type=int,
         metavar="N",
         default=0,
-        help="validate on the last N training digits instead of the test set, for tuning "
-        "(default: %(default)s)",
+        help="for tuning: train without the last N training images and measure on them; the "
+        "test set is not used at all (default: %(default)s)",
     )
     option(
         "--seed",
@@ -101,71 +103,82 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def train(args: argparse.Namespace) -> None:
-    """Load, split, build, fit, fold, evaluate, save and plot, as the arguments say.
+    """Load, build, fit, fold, evaluate, save and plot, as the arguments say.
 
     Raises OSError if a file cannot be read or written and InputError if the data or the
     arguments do not fit or training diverges.
     """
+    # Here and not above: TensorFlow takes seconds, which --help and wrong arguments save.
+    from data import batches, hold_out, load_mnist
     from model import build_model, build_training_model, fold_batch_normalization, keras
+    from plots import plot_confusion_matrix, plot_training_curves
 
-    digits = data.load_mnist(args.data)
-    training, validation = split(digits, args.validation)
-    validation_name = "validation" if args.validation else "test"
-    steps = args.epochs * (len(training[0]) // args.batch_size)
-    if steps == 0:
-        raise InputError(
-            f"--batch-size {args.batch_size} is more than the {len(training[0]):,} "
-            "training digits"
-        )
+    mnist, subset = load_mnist(args.data), "test"
+    if args.validation:
+        mnist, subset = hold_out(mnist, args.validation), "validation"
+    steps_per_epoch = count_steps(len(mnist.x_train), args.batch_size)
     keras.utils.set_random_seed(args.seed)
-    model = build_model()
     training_model = build_training_model(
-        args.batch_size, steps, args.augment, args.learning_rate
+        args.epochs, steps_per_epoch, args.augment, args.learning_rate
     )
-    configuration = run_configuration(args, digits, model.count_params())
-    print_configuration(configuration)
+    model = build_model()
+    configuration = describe_run(args, mnist, subset, model)
+    print_configuration(configuration, subset)
+
+    def report_epoch(epoch: int, logs: Mapping[str, float]) -> None:
+        check_loss(epoch + 1, logs["loss"])
+        print_epoch(epoch + 1, args.epochs, logs, subset)
 
     with replace_on_success(args.output) as folder:
+        training_batches = batches(mnist.x_train, mnist.y_train, args.batch_size, training=True)
+        evaluation_batches = batches(mnist.x_test, mnist.y_test)
         history, seconds = fit(
-            training_model, training, validation, args.epochs, validation_name
+            training_model,
+            training_batches,
+            evaluation_batches,
+            epochs=args.epochs,
+            steps_per_epoch=steps_per_epoch,
+            callback=keras.callbacks.LambdaCallback(on_epoch_end=report_epoch),
         )
         fold_batch_normalization(training_model, model)
-        matrix, results = evaluate(model, digits.x_test, digits.y_test)
-        metrics = configuration | {"train_seconds": seconds} | results
-        save(folder, model, metrics, history)
-        plot(folder, history, validation_name, matrix, digits.name, args.augment)
-    print(f"Saved model.keras, metrics.json, history.csv and two plots in {args.output}")
-    print(f"Test Accuracy: {metrics['test_accuracy']:.4f}")
+        loss, accuracy = model.evaluate(evaluation_batches, verbose=0)
+        y_pred = model.predict(evaluation_batches, verbose=0).argmax(axis=1)
+        matrix = confusion_matrix(mnist.y_test, y_pred)
 
-
-def split(digits: data.Digits, validation: int) -> tuple[tuple, tuple]:
-    """(x, y) to train on and (x, y) to validate on: images uint8 (n, 28, 28), labels (n,).
-
-    Validation uses the last `validation` training digits or, if that is 0, the test set.
-    Training digits of the bundled set are repeated. Raises InputError if none are left.
-    """
-    count = len(digits.x_train) - validation
-    if count < 1:
-        raise InputError(
-            f"--validation {validation} leaves none of the {len(digits.x_train):,} "
-            "training digits"
+        model.save(folder / "model.keras")
+        save_history(folder / "history.csv", history)
+        results = {
+            "train_seconds": seconds,
+            f"{subset}_loss": loss,
+            f"{subset}_accuracy": accuracy,
+            f"{subset}_errors": int(matrix.sum() - matrix.trace()),
+            "recall_per_digit": recall_per_digit(matrix),
+        }
+        save_metrics(folder / "metrics.json", configuration | results)
+        plot_training_curves(
+            folder / "training_curves.png", history, subset, mnist.name, args.augment
         )
-    repeats = data.BUNDLED_REPEATS if digits.bundled else 1
-    x = np.tile(digits.x_train[:count], (repeats, 1, 1))
-    y = np.tile(digits.y_train[:count], repeats)
-    if validation == 0:
-        return (x, y), (digits.x_test, digits.y_test)
-    return (x, y), (digits.x_train[count:], digits.y_train[count:])
+        title = f"{subset.capitalize()} images of {mnist.name}"
+        plot_confusion_matrix(folder / "confusion_matrix.png", matrix, title)
+    print(f"Saved model.keras, metrics.json, history.csv and two plots in {args.output}")
+    source = f" on {mnist.name}" if mnist.bundled else ""
+    print(f"{subset.capitalize()} Accuracy: {accuracy:.4f}{source}")
 
 
-def run_configuration(
-    args: argparse.Namespace, digits: data.Digits, parameters: int
+def count_steps(images: int, batch_size: int) -> int:
+    """The batches in an epoch; raises InputError if not even one is full."""
+    epoch = max(LEAST_EPOCH, images)
+    if batch_size > epoch:
+        raise InputError(
+            f"--batch-size {batch_size} is more than the {epoch:,} images of an epoch"
+        )
+    return epoch // batch_size
+
+
+def describe_run(
+    args: argparse.Namespace, mnist: "Mnist", subset: str, model: "keras.Model"
 ) -> dict[str, Any]:
     """What `metrics.json` tells about a run besides its results."""
-    import tensorflow
-
-    from model import keras
-
     return {
         "epochs": args.epochs,
         "batch_size": args.batch_size,
@@ -173,69 +186,58 @@ def run_configuration(
         "augment": args.augment,
         "seed": args.seed,
         "data": args.data and str(Path(args.data).resolve()),
-        "dataset": digits.name,
-        "bundled_digits": digits.bundled,
-        "train_digits": len(digits.x_train) - args.validation,
-        "validation_digits": args.validation,
-        "test_digits": len(digits.x_test),
-        "parameters": parameters,
+        "dataset": mnist.name,
+        "bundled_digits": mnist.bundled,
+        "training_images": len(mnist.x_train),
+        f"{subset}_images": len(mnist.x_test),
+        "parameters": model.count_params(),
         "versions": {
             "python": platform.python_version(),
-            "tensorflow": tensorflow.__version__,
-            "keras": keras.__version__,
+            "tensorflow": version("tensorflow"),
+            "keras": version("keras"),
             "numpy": np.__version__,
         },
     }
 
 
-def print_configuration(configuration: Mapping[str, Any]) -> None:
+def print_configuration(configuration: Mapping[str, Any], subset: str) -> None:
     """Say what is about to be trained, how and on what."""
-    repeated = f" x {data.BUNDLED_REPEATS}" if configuration["bundled_digits"] else ""
-    validation = configuration["validation_digits"]
-    validated = f", {validation:,} validation digits" if validation else ""
-    epochs, augmented = configuration["epochs"], "with" if configuration["augment"] else "no"
+    epochs, images = configuration["epochs"], configuration["training_images"]
+    augmented = "with" if configuration["augment"] else "no"
     print(
-        f"Data: {configuration['dataset']}, "
-        f"{configuration['train_digits']:,}{repeated} training digits"
-        f"{validated}, {configuration['test_digits']:,} test digits\n"
+        f"Data: {configuration['dataset']}, {images:,} training images, "
+        f"{configuration[f'{subset}_images']:,} {subset} images\n"
         f"Network: 784-128-64-10, {configuration['parameters']:,} parameters\n"
-        f"Training: {epochs} epoch{'s' if epochs > 1 else ''}, batches of "
-        f"{configuration['batch_size']}, learning rate up to "
-        f"{configuration['learning_rate']}, {augmented} augmentation",
+        f"Training: {epochs} epoch{'s' if epochs > 1 else ''} of "
+        f"{max(LEAST_EPOCH, images):,} images, batches of {configuration['batch_size']}, "
+        f"learning rate up to {configuration['learning_rate']}, {augmented} augmentation",
         flush=True,
     )
 
 
 def fit(
     training_model: "keras.Model",
-    training: tuple,
-    validation: tuple,
+    training_batches: "tf.data.Dataset",
+    evaluation_batches: "tf.data.Dataset",
     epochs: int,
-    validation_name: str,
+    steps_per_epoch: int,
+    callback: "keras.callbacks.Callback",
 ) -> tuple[dict[str, list[float]], float]:
-    """Train, printing a line an epoch; returns the history and the seconds it took.
+    """Train and evaluate epoch by epoch; returns the history and the seconds it took.
 
     The history has a value an epoch under "loss", "accuracy" (in [0, 1]), "val_loss" and
-    "val_accuracy". Raises InputError if the loss diverges.
+    "val_accuracy".
     """
-    from model import EVALUATION_BATCH, keras
-
-    def report_epoch(epoch: int, logs: Mapping[str, float]) -> None:
-        if not logs["loss"] < DIVERGED_LOSS:  # not >=, which is False for nan
-            raise InputError(
-                f"training diverged: the loss of epoch {epoch + 1} is {logs['loss']:.4g}; "
-                "nothing was saved, try a smaller --learning-rate"
-            )
-        print_epoch(epoch + 1, epochs, logs, validation_name)
-
     start = time.perf_counter()
+    # This creates the metrics' variables. Else Keras would have to trace the first step twice.
+    training_model.evaluate(evaluation_batches, verbose=0)
     history = training_model.fit(
-        *training,
-        batch_size=len(training[0]),  # see EpochTrainer
+        training_batches,
         epochs=epochs,
-        validation_data=validation,
-        validation_batch_size=EVALUATION_BATCH,
-        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=report_epoch)],
+        steps_per_epoch=steps_per_epoch,
+        validation_data=evaluation_batches,
+        callbacks=[callback],
+        shuffle=False,  # the batches are shuffled already
         verbose=0,
     )
     seconds = time.perf_counter() - start
@@ -243,40 +245,26 @@ def fit(
     return history.history, seconds
 
 
-def print_epoch(
-    epoch: int, epochs: int, logs: Mapping[str, float], validation_name: str
-) -> None:
+def check_loss(epoch: int, loss: float) -> None:
+    """Raise InputError if training has diverged by the end of an epoch, counted from 1."""
+    if not loss < DIVERGED_LOSS:  # not >=, which is False for nan
+        raise InputError(
+            f"training diverged: the loss of epoch {epoch} is {loss:.4g}; nothing was "
+            "saved, try a smaller --learning-rate"
+        )
+
+
+def print_epoch(epoch: int, epochs: int, logs: Mapping[str, float], subset: str) -> None:
     """Print the epoch's losses (cross-entropy, nats) and accuracies (in percent)."""
-    training, validation = (
+    training, evaluation = (
         f"loss {logs[f'{prefix}loss']:.4f}, accuracy {100 * logs[f'{prefix}accuracy']:.2f} %"
         for prefix in ("", "val_")
     )
     print(
         f"Epoch {epoch:{len(str(epochs))}}/{epochs}: training {training}; "
-        f"{validation_name} {validation}",
+        f"{subset} {evaluation}",
         flush=True,
     )
-
-
-def evaluate(
-    model: "keras.Model", x_test: np.ndarray, y_test: np.ndarray
-) -> tuple[np.ndarray, dict[str, Any]]:
-    """The confusion matrix on the test set, and what `metrics.json` says of the results."""
-    from model import EVALUATION_BATCH
-
-    probabilities = model.predict(data.normalize(x_test), EVALUATION_BATCH, verbose=0)
-    matrix = confusion_matrix(y_test, probabilities.argmax(axis=1))
-    correct = matrix.diagonal()
-    of_true_digit = probabilities[np.arange(len(y_test)), y_test]
-    return matrix, {
-        "test_loss": float(-np.log(np.maximum(of_true_digit, 1e-7)).mean()),
-        "test_accuracy": float(correct.sum() / matrix.sum()),
-        "test_errors": int(matrix.sum() - correct.sum()),
-        "recall_per_digit": [
-            float(right / row.sum()) if row.any() else None
-            for right, row in zip(correct, matrix, strict=True)
-        ],
-    }
 
 
 def confusion_matrix(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
@@ -284,37 +272,25 @@ def confusion_matrix(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
     return np.bincount(10 * y_true.astype(int) + y_pred, minlength=100).reshape(10, 10)
 
 
-def save(
-    folder: Path,
-    model: "keras.Model",
-    metrics: Mapping[str, Any],
-    history: Mapping[str, Sequence[float]],
-) -> None:
-    """Write model.keras, metrics.json and history.csv (epochs counted from 1)."""
-    model.save(folder / "model.keras")
-    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-    with open(folder / "history.csv", "w", newline="") as file:
+def recall_per_digit(matrix: np.ndarray) -> list[float | None]:
+    """The share of each digit that is predicted right; None for one that does not occur."""
+    return [
+        float(row[digit] / row.sum()) if row.any() else None for digit, row in enumerate(matrix)
+    ]
+
+
+def save_history(path: Path, history: Mapping[str, Sequence[float]]) -> None:
+    """Write losses and accuracies as a table, a row an epoch, counted from 1."""
+    with open(path, "w", newline="") as file:
         table = csv.writer(file)
         table.writerow(["epoch", *history])
         for epoch, values in enumerate(zip(*history.values(), strict=True), start=1):
             table.writerow([epoch, *values])
 
 
-def plot(
-    folder: Path,
-    history: Mapping[str, Sequence[float]],
-    validation_name: str,
-    matrix: np.ndarray,
-    dataset: str,
-    augmented: bool,
-) -> None:
-    """Draw training_curves.png and confusion_matrix.png."""
-    from plots import plot_confusion_matrix, plot_training_curves
-
-    curves = folder / "training_curves.png"
-    plot_training_curves(curves, history, validation_name, dataset, augmented)
-    title = f"Test digits of {dataset}"
-    plot_confusion_matrix(folder / "confusion_matrix.png", matrix, title)
+def save_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
+    """Write what there is to know about a run as JSON."""
+    path.write_text(json.dumps(metrics, indent=2) + "\n")
 
 
 if __name__ == "__main__":

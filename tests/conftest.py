@@ -53,8 +53,9 @@ def run(script, *arguments, cwd, redirection=None):
 
 
 def short_run(path, output):
-    """Arguments for two epochs on random digits. Without augmentation they start faster."""
-    return ["--data", str(path), "--epochs", "2", "--batch-size", "8", "--output", str(output)]
+    """Arguments for two epochs of few steps. Without augmentation they start faster."""
+    options = ["--epochs", "2", "--batch-size", "600"]
+    return ["--data", str(path), "--output", str(output), *options]
 
 
 def idx(array):
@@ -78,17 +79,6 @@ def write_idx_folder(folder, arrays, dot=False, compress=False):
             file.write_bytes(raw)
 
 
-def random_arrays(train, test):
-    """Arrays in Keras's layout: `train` random images to train on, `test` to test with."""
-    rng = np.random.default_rng(0)
-    return {
-        "x_train": rng.integers(0, 256, (train, 28, 28), np.uint8),
-        "y_train": np.arange(train, dtype=np.uint8) % 10,
-        "x_test": rng.integers(0, 256, (test, 28, 28), np.uint8),
-        "y_test": np.arange(test, dtype=np.uint8) % 10,
-    }
-
-
 @pytest.fixture(autouse=True)
 def sigterm_as_before():
     """Undo what the scripts' `main` does to the handling of SIGTERM."""
@@ -100,7 +90,13 @@ def sigterm_as_before():
 @pytest.fixture(scope="session")
 def random_digits():
     """Arrays in Keras's layout: 40 random images to train on, 20 to test with."""
-    return random_arrays(40, 20)
+    rng = np.random.default_rng(0)
+    return {
+        "x_train": rng.integers(0, 256, (40, 28, 28), np.uint8),
+        "y_train": np.arange(40, dtype=np.uint8) % 10,
+        "x_test": rng.integers(0, 256, (20, 28, 28), np.uint8),
+        "y_test": np.arange(20, dtype=np.uint8) % 10,
+    }
 
 
 @pytest.fixture(scope="session")
@@ -113,7 +109,7 @@ def random_npz(random_digits, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def bundled_digits():
-    """The 5,000 bundled digits, as `data.Digits`."""
+    """The 5,000 bundled digits, as `data.Mnist`."""
     return data.load_bundled()
 
 

@@ -1,15 +1,17 @@
 """MNIST loaded from files, from Keras and, failing that, from the bundled digits."""
 
-import os
+import subprocess
+import sys
+import threading
 import time
-import uuid
-from pathlib import Path
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
 
 import data
-from conftest import write_idx_folder
+from cli import InputError
+from conftest import ROOT, user_environment, write_idx_folder
 from model import keras
 
 
@@ -21,7 +23,6 @@ def assert_same(loaded, arrays):
 def test_normalize():
     pixels = np.array([[0, 51, 255]], np.uint8)
     scaled = data.normalize(pixels)
-    assert scaled.dtype == np.float32
     np.testing.assert_allclose(scaled, [[0, 0.2, 1]])
 
 
@@ -48,112 +49,162 @@ def test_load_idx_unzipped_under_its_gz_name(tmp_path, random_digits):
     assert_same(data.load_mnist(str(tmp_path)), random_digits)
 
 
+def test_idx_files_are_found_in_folders_below(tmp_path, random_digits):
+    raw = tmp_path / "MNIST" / "raw"  # torchvision's, both forms of each file
+    raw.mkdir(parents=True)
+    write_idx_folder(raw, random_digits)
+    write_idx_folder(raw, random_digits, compress=True)
+    assert_same(data.load_mnist(tmp_path), random_digits)
+    for file in list(raw.glob("*-ubyte")):  # Kaggle's: each in a folder of its own name
+        moved = tmp_path / "archive" / file.name / file.name
+        moved.parent.mkdir(parents=True)
+        file.rename(moved)
+    assert_same(data.load_mnist(tmp_path / "archive"), random_digits)
+
+
+def test_one_of_two_data_sets_is_not_taken_at_random(tmp_path, random_digits):
+    for name in ("FashionMNIST", "MNIST"):
+        (tmp_path / name).mkdir()
+        write_idx_folder(tmp_path / name, random_digits)
+    with pytest.raises(InputError, match=r"FashionMNIST.*MNIST.*give the folder of one"):
+        data.load_mnist(tmp_path)
+
+
+def test_hold_out_takes_the_last_training_images(random_digits):
+    held = data.hold_out(data.Mnist(**random_digits, name="random"), 10)
+    np.testing.assert_array_equal(
+        np.concatenate([held.x_train, held.x_test]), random_digits["x_train"]
+    )
+    np.testing.assert_array_equal(
+        np.concatenate([held.y_train, held.y_test]), random_digits["y_train"]
+    )
+    assert len(held.x_test) == len(held.y_test) == 10
+
+
+# --- batches
+
+
+def test_evaluation_batches_are_all_images_in_order(random_digits):
+    x, y = random_digits["x_train"], random_digits["y_train"]
+    parts = [(a.numpy(), b.numpy()) for a, b in data.batches(x, y, 12)]
+    assert [len(a) for a, _ in parts] == [12, 12, 12, 4]
+    np.testing.assert_allclose(np.concatenate([a for a, _ in parts]), x / 255, rtol=1e-6)
+    np.testing.assert_array_equal(np.concatenate([b for _, b in parts]), y)
+
+
+def test_training_batches_are_all_images_once_in_each_of_many_random_orders(random_digits):
+    x, y = random_digits["x_train"], np.arange(40)
+
+    def orders(seed):
+        keras.utils.set_random_seed(seed)
+        batches = list(data.batches(x, y, 16, training=True).take(5))
+        for images, labels in batches:
+            np.testing.assert_allclose(images, x[labels] / 255, rtol=1e-6)
+        return np.reshape([labels for _, labels in batches], (2, 40))
+
+    first, again, other = orders(0), orders(0), orders(1)
+    np.testing.assert_array_equal(np.sort(first), [y, y])
+    assert len({order.tobytes() for order in [*first, *other, y]}) == 5
+    np.testing.assert_array_equal(first, again)
+
+
 # --- Keras's copy
 
 
 @pytest.fixture
-def cached_file(monkeypatch, tmp_path):
-    """Where Keras would keep MNIST; `load_mnist` waits half a second for a download."""
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setattr(data, "DOWNLOAD_TIMEOUT", 0.5)
-    monkeypatch.setattr(data, "PROGRESS_INTERVAL", 0.2)
-    (tmp_path / "datasets").mkdir()
-    return tmp_path / "datasets" / "mnist.npz"
+def server(monkeypatch, tmp_path, random_npz):
+    """A local server of `random_npz` in place of Keras's; `answer` may be changed.
+
+    It can be slow or silent, which takes half a second here.
+    """
+    raw = random_npz.read_bytes()
+
+    class Handler(BaseHTTPRequestHandler):
+        answer = "whole"
+
+        def do_GET(self):
+            if self.answer == "silent":
+                time.sleep(2)
+                return
+            self.send_response(404 if self.answer == "missing" else 200)
+            self.send_header("Content-Length", str(len(raw)))
+            self.end_headers()
+            self.wfile.write(raw[:20_000])
+            if self.answer == "slow":
+                time.sleep(0.3)
+            if self.answer != "cut":
+                self.wfile.write(raw[20_000:])
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http_server:
+        threading.Thread(target=http_server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{http_server.server_port}/mnist.npz"
+        monkeypatch.setattr(data, "KERAS_URL", url)
+        monkeypatch.setattr(data, "KERAS_FILE", tmp_path / "datasets" / "mnist.npz")
+        monkeypatch.setattr(data, "DOWNLOAD_TIMEOUT", 0.5)
+        monkeypatch.setattr(data, "PROGRESS_INTERVAL", 0.2)
+        yield Handler
+        http_server.shutdown()
 
 
-@pytest.fixture
-def keras_gives(monkeypatch, random_digits):
-    """Let Keras do something first and then return `random_digits` as MNIST."""
-
-    def keras_gives(first):
-        def load_data():
-            first()
-            arrays = random_digits
-            return (arrays["x_train"], arrays["y_train"]), (arrays["x_test"], arrays["y_test"])
-
-        monkeypatch.setattr(keras.datasets.mnist, "load_data", load_data)
-
-    return keras_gives
-
-
-def write_2_5_megabytes(path):
-    with open(path, "wb") as file:
-        file.truncate(2_500_000)
-
-
-def test_a_slow_download_is_waited_for_and_its_progress_printed(
-    cached_file, keras_gives, random_digits, capsys
-):
-    def download():
-        write_2_5_megabytes(cached_file)
-        time.sleep(1)
-
-    keras_gives(download)
+def test_a_slow_download_is_waited_for_and_its_progress_printed(server, random_digits, capsys):
+    server.answer = "slow"
     loaded = data.load_mnist()
     assert_same(loaded, random_digits)
     assert (loaded.name, loaded.bundled) == ("MNIST", False)
     printed = capsys.readouterr()
     first, *progress = printed.out.splitlines()
-    assert first == f"Downloading MNIST (11 MB) to {cached_file}"
-    assert set(progress) == {"2.5 MB downloaded"}
-    assert 2 <= len(progress) <= 4
+    assert first == f"Downloading MNIST (11 MB) to {data.KERAS_FILE}"
+    assert progress == ["0.0 MB downloaded"]
     assert printed.err == ""
-
-
-def test_keras_cached_copy_is_taken_without_a_word(
-    cached_file, keras_gives, random_digits, capsys
-):
-    write_2_5_megabytes(cached_file)
-    keras_gives(lambda: time.sleep(1))  # a slow disk is no download
+    # The second time, it is there.
+    server.answer = "missing"
     assert_same(data.load_mnist(), random_digits)
     assert capsys.readouterr() == ("", "")
 
 
-def unreachable():
-    raise Exception("URL fetch failure on https://...: None -- no route to host")
-
-
-def silent():
-    time.sleep(60)
-
-
 @pytest.mark.parametrize(
-    ("server", "reason"),
-    [(unreachable, "no route to host"), (silent, "no answer within 0.5 s")],
+    ("answer", "reason"),
+    [("missing", "Not Found"), ("silent", "timed out"), ("cut", "MNIST is read from an .npz")],
 )
-def test_bundled_digits_are_taken_where_mnist_cannot_be_had(
-    cached_file, keras_gives, bundled_digits, capsys, server, reason
-):
-    keras_gives(server)
+def test_bundled_digits_are_taken_where_mnist_cannot_be_had(server, capsys, answer, reason):
+    server.answer = answer
     loaded = data.load_mnist()
     assert loaded.bundled
-    assert loaded.name == bundled_digits.name
-    np.testing.assert_array_equal(loaded.x_train, bundled_digits.x_train)
-    assert capsys.readouterr().err == (
-        f"MNIST cannot be downloaded ({reason}): using the bundled digits instead; "
-        "to use your own copy, give --data PATH\n"
+    np.testing.assert_array_equal(loaded.x_train, data.load_bundled().x_train)
+    complaint = capsys.readouterr().err
+    assert complaint.startswith("MNIST cannot be downloaded (")
+    assert reason in complaint
+    assert complaint.endswith("own copy, give --data PATH\n")
+    assert complaint.count("\n") == 1
+    assert list(data.KERAS_FILE.parent.iterdir()) == []
+
+
+def test_a_bug_is_no_failed_download(server, monkeypatch):
+    monkeypatch.setattr(data, "read_npz", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        data.load_mnist()
+
+
+def test_mnist_is_kept_where_keras_keeps_it(tmp_path, random_npz):
+    """Keras reads KERAS_HOME when it is imported, as data.py does."""
+    kept = tmp_path / "datasets" / "mnist.npz"
+    kept.parent.mkdir()
+    kept.write_bytes(random_npz.read_bytes())
+    code = (
+        "import data, keras, os; file = keras.utils.get_file('mnist.npz', data.KERAS_URL);"
+        "print(os.path.samefile(file, data.KERAS_FILE))"
     )
-
-
-@pytest.mark.parametrize("writable", [True, False])
-def test_keras_cache_file_lies_where_keras_puts_it(tmp_path, monkeypatch, writable):
-    home = tmp_path if writable else tmp_path / "file" / "below"
-    (tmp_path / "file").write_text("for the superuser, too, nothing can be written below it")
-    monkeypatch.setenv("KERAS_HOME", str(home))
-    # Keras reads KERAS_HOME when it is imported, so here it has to be told. The name is
-    # another one, for the folder may be that of all users, with MNIST in it.
-    name = f"test-{uuid.uuid4()}"
-    path = keras.utils.get_file(name, (tmp_path / "file").as_uri(), cache_dir=str(home))
-    os.remove(path)
-    assert data.keras_cache_file() == Path(path).with_name("mnist.npz")
-
-
-def test_keras_is_where_the_scripts_look_for_its_copy(bundled_run):
-    """Nothing can be downloaded in that run, but Keras has prepared its folder."""
-    folder, result = bundled_run
-    cached = folder / "datasets" / "mnist.npz"
-    assert result.stdout.startswith(f"Downloading MNIST (11 MB) to {cached}\n")
-    assert cached.parent.is_dir()
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=user_environment(tmp_path),
+        capture_output=True,
+        text=True,
+    )
+    assert result.stdout == "True\n"
 
 
 # --- the bundled digits

@@ -14,7 +14,7 @@ import train
 from conftest import write_idx_folder
 from model import keras
 
-TINY = ["--epochs", "1", "--batch-size", "8", "--no-augment"]
+TINY = ["--epochs", "1", "--batch-size", "600", "--no-augment"]
 
 
 # Functions in the tables write into the folder `path` what is wrong, made of good `arrays`,
@@ -136,16 +136,23 @@ LABELS = struct.pack(">II", 2049, 20)
 TRAIN = {
     "no such file": (options("--data", "nowhere.npz"), "nowhere.npz"),
     "unreadable": (unreadable, "wrong.npz"),
-    "empty npz": (file(["--data"], b""), "wrong: not an .npz"),
-    "text for npz": (file(["--data"], b"digits\n" * 99), "wrong: not an .npz"),
-    "npz cut at 100": (damaged_npz(lambda raw: raw[:100]), "wrong.npz: not an .npz"),
+    "Kaggle's csv": (
+        file(["--data"], b"label,pixel0\n7,0\n"),
+        "wrong: MNIST is read from an .npz file in Keras's layout or a folder",
+    ),
+    "empty npz": (file(["--data"], b""), "wrong: MNIST is read from an .npz file"),
+    "text for npz": (
+        file(["--data"], b"digits\n" * 99),
+        "wrong: MNIST is read from an .npz file",
+    ),
+    "npz cut at 100": (damaged_npz(lambda raw: raw[:100]), "wrong.npz: MNIST is read from"),
     "npz cut at half": (
         damaged_npz(lambda raw: raw[: len(raw) // 2]),
-        "wrong.npz: not an .npz",
+        "wrong.npz: MNIST is read from",
     ),
     "npz with a flipped byte": (damaged_npz(flip), "wrong.npz: not an .npz"),
     "npz without arrays": (bad_member, "wrong.npz: x_train has shape ()"),
-    "npz without x_train": (npz(x_train=None), "lacks x_train"),
+    "npz without x_train": (npz(x_train=None), "x_train is not a file in the archive"),
     "npz of other size": (npz(x_test=np.zeros((20, 28, 27), "u1")), "shape (20, 28, 27)"),
     "npz of flat images": (npz(x_test=np.zeros((20, 784), "u1")), "shape (20, 784)"),
     "npz of no images": (
@@ -179,17 +186,13 @@ TRAIN = {
     "epochs 1.5": (options("--epochs", "1.5"), "--epochs"),
     "batch 0": (options("--batch-size", "0"), "--batch-size must be at least 1"),
     "batch too large": (
-        options("--batch-size", "41"),
-        "--batch-size 41 is more than the 40 training digits",
+        options("--batch-size", "60001"),
+        "--batch-size 60001 is more than the 60,000 images of an epoch",
     ),
     "validation -1": (options("--validation", "-1"), "--validation must be at least 0"),
     "validation on all": (
         options("--validation", "40"),
-        "--validation 40 leaves none of the 40 training digits",
-    ),
-    "validation leaves no batch": (
-        options("--validation", "33"),
-        "--batch-size 8 is more than the 7 training digits",
+        "--validation 40 leaves none of the 40 training images",
     ),
     "rate 0": (options("--learning-rate", "0"), "--learning-rate must be above 0"),
     "rate -1": (options("--learning-rate", "-1"), "--learning-rate must be above 0"),
@@ -205,7 +208,7 @@ TRAIN = {
 }
 PREDICT = {
     "no model": (options("--model", "no.keras"), 'no.keras not found; run "python train.py"'),
-    "model is a folder": (options("--model", "."), "."),
+    "no model in a folder": (options("--model", "."), "model.keras not found"),
     "empty model": (file(["--model"], b""), "wrong is not a usable Keras model"),
     "model of nonsense": (file(["--model"], b"PK\3\4!"), "wrong is not a usable Keras model"),
     "model cut short": (cut_model, "wrong.keras is not a usable Keras model"),
@@ -213,10 +216,22 @@ PREDICT = {
         keras_file(keras.Input((28, 28)), FLATTEN(), keras.layers.Lambda(lambda x: x[:, :10])),
         "Lambda",
     ),
-    "model of other input": (keras_file(keras.Input((784,)), DENSE(10)), "(None, 784)"),
+    "model of other input": (keras_file(keras.Input((783,)), DENSE(10)), "maps (783,)"),
+    "model of any input": (
+        keras_file(keras.Input((None, 1)), keras.layers.GRU(10)),
+        "maps (None, 1)",
+    ),
     "model of 11 outputs": (
-        keras_file(keras.Input((28, 28)), FLATTEN(), DENSE(11)),
-        "to (None, 11)",
+        keras_file(keras.Input((28, 28)), FLATTEN(), DENSE(11, "softmax")),
+        "to (11,), expected 28 x 28 pixels to (10,)",
+    ),
+    "model without softmax": (
+        keras_file(keras.Input((28, 28)), FLATTEN(), DENSE(10)),
+        "wrong.keras: its outputs are no probabilities; end it with a softmax",
+    ),
+    "model of ten sigmoids": (
+        keras_file(keras.Input((28, 28)), FLATTEN(), DENSE(10, "sigmoid")),
+        "its outputs are no probabilities",
     ),
     "count 0": (options("--count", "0"), "--count must be at least 1"),
     "count -1": (options("--count", "-1"), "--count must be at least 1"),
