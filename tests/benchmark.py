@@ -36,62 +36,13 @@ def plain_loop(path: str, seed: int, batch_size: int) -> dict:
     from data import load_mnist, normalize
     from model import build_model, keras
 
-    digits = load_mnist(path)
-    x_train, x_test = normalize(digits.x_train), normalize(digits.x_test)
+    mnist = load_mnist(path)
+    training = normalize(mnist.x_train), mnist.y_train
+    test = normalize(mnist.x_test), mnist.y_test
     keras.utils.set_random_seed(seed)
     model = build_model()
-    model.compile(
-        optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"]
-    )
-    return fit_and_evaluate(
-        model,
-        (x_train, digits.y_train),
-        (x_test, digits.y_test),
-        epochs=10,
-        batch_size=batch_size,
-    )
-
-
-def compiled_loop(path: str, seed: int) -> dict:
-    """Train what train.py does, fast as Keras can; returns what `plain_loop` does.
-
-    An epoch is one call of a loop in TensorFlow, each batch in it one program of XLA's.
-    """
-    import train
-    from data import load_mnist
-    from model import EVALUATION_BATCH, build_training_model, keras
-
-    defaults = train.parse_arguments([])
-    digits = load_mnist(path)
-    steps = len(digits.x_train) // defaults.batch_size
-    # Whole batches, as in train.py: XLA would compile another program for a smaller one.
-    whole = slice(steps * defaults.batch_size)
-    keras.utils.set_random_seed(seed)
-    ours = build_training_model(
-        defaults.batch_size, defaults.epochs * steps, defaults.augment, defaults.learning_rate
-    )
-    model = keras.Sequential([keras.Input((28, 28)), *ours.layers])
-    model.compile(
-        optimizer=ours.optimizer,
-        loss=ours.loss,
-        metrics=["accuracy"],
-        jit_compile=True,
-        steps_per_execution=steps,
-    )
-    return fit_and_evaluate(
-        model,
-        (digits.x_train[whole], digits.y_train[whole]),
-        (digits.x_test, digits.y_test),
-        epochs=defaults.epochs,
-        batch_size=defaults.batch_size,
-        validation_batch_size=EVALUATION_BATCH,
-    )
-
-
-def fit_and_evaluate(model: Any, training: tuple, test: tuple, **options: Any) -> dict:
-    """Run `fit` with `options`; returns test accuracy, seconds and peak memory."""
     start = time.perf_counter()
-    model.fit(*training, validation_data=test, verbose=0, **options)
+    model.fit(*training, validation_data=test, epochs=10, batch_size=batch_size, verbose=0)
     seconds = time.perf_counter() - start
     _, accuracy = model.evaluate(*test, verbose=0)
     return {"test_accuracy": accuracy, "train_seconds": seconds, "peak": peak_memory()}
@@ -121,9 +72,8 @@ class Run(NamedTuple):
 
 LOOP = "plain Keras loop"
 RUNS = {
-    LOOP: Run(3, plain_loop, (32,)),
-    "plain Keras loop, batches of 128": Run(3, plain_loop, (128,)),
-    "Keras jit_compile, steps_per_execution": Run(3, compiled_loop),
+    LOOP: Run(5, plain_loop, (32,)),
+    "plain Keras loop, batches of 128": Run(5, plain_loop, (128,)),
     "train.py": Run(5, train_py),
     "train.py --no-augment": Run(5, train_py, ("--no-augment",)),
     "train.py --epochs 40": Run(3, train_py, ("--epochs", "40")),
@@ -141,11 +91,11 @@ def reading_rates(path: str, most: int = 2000) -> tuple[float, float]:
     from predict import read_images
 
     model = build_model()
-    digits = load_mnist(path).x_test[:most]
+    images = load_mnist(path).x_test[:most]
     with tempfile.TemporaryDirectory() as folder:
-        files = [f"{folder}/{number}.png" for number in range(len(digits))]
-        for file, digit in zip(files, digits, strict=True):
-            Image.fromarray(digit).save(file)
+        files = [f"{folder}/{number}.png" for number in range(len(images))]
+        for file, image in zip(files, images, strict=True):
+            Image.fromarray(image).save(file)
         model.predict(np.zeros((1, 28, 28)), verbose=0)  # compiles
 
         start = time.perf_counter()
@@ -271,24 +221,31 @@ def in_fresh_process(function: Callable, *arguments: Any) -> Any:
 
 
 def table(results: dict[str, list[dict]]) -> str:
-    """The results in Markdown; ratios are medians over the turns both took part in."""
+    """The results in Markdown; see `median_turn` for times and memory."""
     lines = [
-        "| run | test accuracy | seeds | fit time | / loop | peak memory / loop |",
-        "|---|---|---|---|---|---|",
+        "| run | seeds | test accuracy | fit | loop | fit / loop | memory / loop |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name, runs in results.items():
         accuracy = [100 * metrics["test_accuracy"] for metrics in runs]
-        seconds = statistics.median(metrics["train_seconds"] for metrics in runs)
-        turns = list(zip(runs, results[LOOP], strict=False))
-        time_ratio, memory_ratio = (
-            statistics.median(ours[key] / loop[key] for ours, loop in turns)
-            for key in ("train_seconds", "peak")
-        )
+        seconds, loop_seconds = median_turn(runs, results[LOOP], "train_seconds")
+        peak, loop_peak = median_turn(runs, results[LOOP], "peak")
         lines.append(
-            f"| {name} | {mean_and_deviation(accuracy)} | {len(runs)} "
-            f"| {seconds:.1f} s | {time_ratio:.2f} | {memory_ratio:.2f} |"
+            f"| {name} | {len(runs)} | {mean_and_deviation(accuracy)} "
+            f"| {seconds:.1f} s | {loop_seconds:.1f} s | {seconds / loop_seconds:.2f} "
+            f"| {peak / loop_peak:.2f} |"
         )
     return "\n".join(lines)
+
+
+def median_turn(runs: list[dict], loop: list[dict], key: str) -> tuple[float, float]:
+    """What a run and the loop took in one turn: the one with the median of their ratios.
+
+    So the ratio is that of the two figures beside it. Turns without a loop do not count, and
+    of an even number, the larger of the two in the middle is taken.
+    """
+    turns = [(ours[key], theirs[key]) for ours, theirs in zip(runs, loop, strict=False)]
+    return sorted(turns, key=lambda turn: turn[0] / turn[1])[len(turns) // 2]
 
 
 def processor() -> str:

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import random_arrays
 from data import ARRAYS
 from render import LEVELS
 
@@ -24,21 +23,43 @@ def in_this_process(monkeypatch):
     )
 
 
-def test_training_measures_every_kind_of_run(in_this_process, tmp_path, monkeypatch, capsys):
-    # One run of each function: the others differ in options, and take seconds to compile.
-    runs = {run.function: (name, run) for name, run in reversed(benchmark.RUNS.items())}
-    monkeypatch.setattr(benchmark, "RUNS", dict(reversed(runs.values())))
-    np.savez(tmp_path / "small.npz", **random_arrays(train=2 * 128 + 1, test=20))
-    benchmark.main(["training", "--data", str(tmp_path / "small.npz"), "--seeds", "1"])
+def test_training_takes_the_runs_in_turn(in_this_process, monkeypatch, capsys):
+    def run(path, seed, seconds):
+        calls.append((seed, seconds))
+        versions = {"tensorflow": "2.0"}
+        return {"test_accuracy": 0.98, "train_seconds": seconds, "peak": 5} | {
+            "versions": versions
+        }
+
+    calls = []
+    runs = {
+        benchmark.LOOP: benchmark.Run(3, run, (40.0,)),
+        "train.py": benchmark.Run(2, run, (10.0,)),
+    }
+    monkeypatch.setattr(benchmark, "RUNS", runs)
+    benchmark.main(["training", "--data", "mnist.npz"])
+    assert calls == [(0, 40.0), (0, 10.0), (1, 40.0), (1, 10.0), (2, 40.0)]
     table, versions = capsys.readouterr().out.split("\n\n")
-    head, _, *rows = (row.strip("| ").split(" | ") for row in table.splitlines())
-    assert [row[0] for row in rows] == list(benchmark.RUNS)
-    for row in rows:
-        results = dict(zip(head, row, strict=True))
-        assert 0 <= float(results["test accuracy"].split(" ± 0.00 %")[0]) <= 100
-        assert results["seeds"] == "1"
-    assert rows[0][-2:] == ["1.00", "1.00"]  # the loop's ratios to itself
-    assert "tensorflow 2." in versions
+    assert table.splitlines()[-1] == (
+        "| train.py | 2 | 98.00 ± 0.00 % | 10.0 s | 40.0 s | 0.25 | 1.00 |"
+    )
+    assert versions.startswith("tensorflow 2.0; ")
+
+
+def test_the_ratio_is_that_of_one_turn_and_turns_without_a_loop_do_not_count():
+    runs = [{"s": 3.0}, {"s": 5.0}, {"s": 8.0}, {"s": 1.0}]
+    loop = [{"s": 10.0}, {"s": 10.0}, {"s": 20.0}]
+    assert benchmark.median_turn(runs, loop, "s") == (8, 20)
+
+
+def test_both_kinds_of_run_train(random_npz):
+    for metrics in (
+        benchmark.plain_loop(str(random_npz), 0, 32),
+        benchmark.train_py(str(random_npz), 0, "--no-augment", "--epochs", "1"),
+    ):
+        assert 0 <= metrics["test_accuracy"] <= 1
+        assert metrics["train_seconds"] > 0
+        assert metrics["peak"] > 0
 
 
 def test_reading_measures_all_kinds(
