@@ -17,6 +17,7 @@ from cli import InputError
 
 # Okabe and Ito's palette, told apart with any colour vision.
 BLUE, VERMILLION = "#0072B2", "#D55E00"
+FRAME = "#BBBBBB"  # around pictures
 DPI = 120
 FORMATS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf", ".svg")
 MOST_PANELS = 32  # of a person's images in one picture
@@ -157,28 +158,22 @@ def plot_predictions(
 
 
 class Panel(NamedTuple):
-    """What is drawn of a person's image with n digits in it."""
+    """What is drawn of a person's picture with n digits in it."""
 
     name: str
     image: np.ndarray  # (height, width, 3), uint8
     boxes: np.ndarray  # (n, 4): left, top, right, bottom of each digit, in pixels of `image`
     digits: np.ndarray  # (n, 28, 28) in [0, 1], as the network sees them
     line_lengths: Sequence[int]  # digits in each line; their sum is n
+    y_pred: np.ndarray  # (n,) digits
+    confidence: np.ndarray  # (n,) in [0, 1]
 
 
-def plot_readings(
-    path: str | Path,
-    panels: Sequence[Panel],
-    y_pred: Sequence[np.ndarray],
-    confidence: Sequence[np.ndarray],
-    unsure: float,
-    title: str,
-) -> None:
-    """Draw images with a box and the prediction at every digit, and the digits below.
+def plot_readings(path: str | Path, panels: Sequence[Panel], unsure: float, title: str) -> None:
+    """Draw pictures with a box and the prediction at every digit, and the digits below.
 
-    `y_pred` are (n,) digits and `confidence` (n,) in [0, 1] for each panel. Digits with a
-    confidence below `unsure` are in another colour. More than MOST_PANELS are too many to
-    look at.
+    Digits with a confidence below `unsure` are in another colour. More than MOST_PANELS are
+    too many to look at.
     """
     most_digits = max(len(panel.digits) for panel in panels)
     columns, width = (
@@ -201,40 +196,39 @@ def plot_readings(
     grid = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=heights)
     for axes in grid.ravel():
         axes.set_axis_off()
-    for index, panel in enumerate(panels):
+    for index, (panel, strip) in enumerate(zip(panels, strips, strict=True)):
         row, column = divmod(index, columns)
-        colors = np.where(confidence[index] < unsure, VERMILLION, BLUE)
-        draw_photo(
-            grid[2 * row, column], panel, y_pred[index], confidence[index], colors, width
-        )
-        draw_strip(
-            grid[2 * row + 1, column], strips[index], panel, y_pred[index], colors, width
-        )
+        colors = confidence_colors(panel.confidence, unsure)
+        draw_photo(grid[2 * row, column], panel, colors, width)
+        draw_strip(grid[2 * row + 1, column], panel, strip, colors, width)
     save(figure, path)
 
 
-def draw_photo(
-    axes: Axes,
-    panel: Panel,
-    y_pred: np.ndarray,
-    confidence: np.ndarray,
-    colors: np.ndarray,
-    width: float,
-) -> None:
-    """Draw the image of a panel, `width` inches wide, with a box and a label at each digit."""
+def confidence_colors(confidence: np.ndarray, unsure: float) -> np.ndarray:
+    """The colours (n,) of digits read with a confidence (n,) of at least `unsure`, or less."""
+    return np.where(confidence < unsure, VERMILLION, BLUE)
+
+
+def draw_photo(axes: Axes, panel: Panel, colors: np.ndarray, width: float) -> None:
+    """Draw a panel's picture, `width` inches wide, with a box and a label at each digit."""
     axes.imshow(panel.image)
     axes.set_anchor("S")  # close to the digits below
+    height, length = panel.image.shape[:2]
+    # Or white paper would have no edge on the white page.
+    axes.add_patch(
+        Rectangle((-0.5, -0.5), length, height, fill=False, color=FRAME, clip_on=False)
+    )
     name = shorten(panel.name, int(12 * width))
-    axes.set_title(f"{name}\n{percent(confidence.prod())}", fontsize=9, parse_math=False)
-    pixels_per_inch = max(panel.image.shape[:2]) / width
+    axes.set_title(f"{name}\n{percent(panel.confidence.prod())}", fontsize=9, parse_math=False)
+    pixels_per_inch = max(height, length) / width
     for (left, top, right, bottom), digit, color in zip(
-        panel.boxes, y_pred, colors, strict=True
+        panel.boxes, panel.y_pred, colors, strict=True
     ):
         box = Rectangle((left, top), right - left, bottom - top, fill=False, color=color)
         axes.add_patch(box)
         size = float(np.clip(LABEL_POINTS * (bottom - top) / pixels_per_inch, 4, 14))
-        # Above the box, but not above the image, where its name stands.
-        place = "bottom" if top > 0.1 * len(panel.image) else "top"
+        # Above the box, but not above the picture, where its name stands.
+        place = "bottom" if top > 0.1 * height else "top"
         label = axes.text(left, top, digit, color="white", fontsize=size, va=place)
         label.set_bbox({"facecolor": color, "edgecolor": "none", "pad": 0.8})
 
@@ -265,18 +259,15 @@ def strip_scale(strip: np.ndarray, width: float) -> float:
 
 
 def draw_strip(
-    axes: Axes,
-    strip: np.ndarray,
-    panel: Panel,
-    y_pred: np.ndarray,
-    colors: np.ndarray,
-    width: float,
+    axes: Axes, panel: Panel, strip: np.ndarray, colors: np.ndarray, width: float
 ) -> None:
     """Draw the digits of a panel as the network sees them, each below its prediction."""
     axes.imshow(strip, cmap="gray", vmin=0, vmax=1)
     axes.set_anchor("N")
     fontsize = min(13, 72 * strip_scale(strip, width) * 12)
-    for (row, column), digit, color in zip(strip_places(panel), y_pred, colors, strict=True):
+    for (row, column), digit, color in zip(
+        strip_places(panel), panel.y_pred, colors, strict=True
+    ):
         x, y = (column + 0.5) * STRIP_CELL[1], row * STRIP_CELL[0] + 7
         axes.text(x, y, digit, color=color, fontsize=fontsize, ha="center", va="center")
 
@@ -305,24 +296,3 @@ def save(figure: Figure, path: str | Path) -> None:
 def percent(share: float, decimals: int = 1) -> str:
     """A share in [0, 1] as text, such as `99.2 %`."""
     return f"{100 * share:.{decimals}f} %"
-
-
-def show(path: str | Path) -> None:
-    """Open the picture file in a window and wait until that is closed.
-
-    Raises OSError where no window can be opened.
-    """
-    from matplotlib import pyplot  # here: only a window needs it
-
-    picture = pyplot.imread(path)
-    height, width = picture.shape[:2]
-    try:
-        figure = pyplot.figure(figsize=(width / DPI, height / DPI), dpi=DPI)
-    except Exception as error:  # each window system fails in its own way
-        raise OSError(f"no window can be opened for {path}: {error}") from error
-    if figure.canvas.required_interactive_framework is None:
-        raise OSError(f"no window can be opened for {path}: there is no display")
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.imshow(picture)
-    axes.set_axis_off()
-    pyplot.show()

@@ -1,7 +1,8 @@
 """Let the trained network read digits, and draw them with what it says.
 
     python predict.py
-    python predict.py note.jpg photos/ --csv digits.csv
+    python predict.py note.jpg scans/ --csv digits.csv
+    python predict.py --draw
 
 The README shows what it prints and the pictures it saves.
 """
@@ -12,7 +13,6 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,12 +22,17 @@ import data
 from cli import InputError, replace_on_success, run_script
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from model import keras
+    from photos import Digit
     from plots import Panel
+    from window import Answer
 
 # As in train.py, what needs TensorFlow or takes long to import is imported inside functions.
 
-BATCH = 100  # images prepared before the model is called: calling it has a fixed cost
+BATCH = 20  # pictures searched before the model is called: calling it has a fixed cost
+MOST_NAMED = 5  # files that are no images, of those in folders
 UNSURE = 0.6  # confidence below which the second guess is worth saying
 
 
@@ -40,15 +45,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line; a wrong one ends the program with status 2."""
     parser = argparse.ArgumentParser(
-        description="Let the trained network read the handwritten digits in pictures, or "
-        "digits of MNIST's test set; plot them with its answers."
+        description="Let the trained network read handwritten digits in your pictures, or "
+        "images of MNIST's test set; plot them with its answers.",
+        epilog="The percentage printed is the probability that the digits found are named "
+        "correctly. Signs, separators and letters are left out or read as digits.",
     )
     option = parser.add_argument
     option(
         "images",
         nargs="*",
         metavar="IMAGE",
-        help="image file, or folder to search for image files (default: test digits)",
+        help="image file, or folder to search for image files (default: test images)",
     )
     option(
         "--model",
@@ -59,7 +66,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     option(
         "--data",
         metavar="PATH",
-        help="MNIST, as for train.py, to take the test digits from (default: the data that "
+        help="MNIST, as for train.py, to take the test images from (default: the data that "
         "the model was trained on)",
     )
     option(
@@ -67,7 +74,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         type=int,
         metavar="N",
         default=10,
-        help="test digits to read (default: %(default)s)",
+        help="test images to read (default: %(default)s)",
     )
     option(
         "--mistakes",
@@ -85,7 +92,12 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="FILE",
         help="also save a table of image, digits and confidence (from 0 to 1)",
     )
-    option("--show", action="store_true", help="also open the picture in a window")
+    option(
+        "--draw",
+        action="store_true",
+        help="open a window to draw digits in, and read them while they are drawn",
+    )
+    option("--show", action="store_true", help="also open the saved picture in a window")
     given = list(sys.argv[1:] if argv is None else argv)
     end = given.index("--") if "--" in given else len(given)
     args = parser.parse_intermixed_args(given[:end])
@@ -93,7 +105,9 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     if args.count < 1:
         parser.error(f"--count must be at least 1, not {args.count}")
     if args.images and (args.mistakes or args.data):
-        parser.error("--mistakes and --data are about the test digits: leave out IMAGE")
+        parser.error("--mistakes and --data are about the test images: leave out IMAGE")
+    if args.draw and (args.images or args.mistakes or args.data):
+        parser.error("--draw reads what is drawn: leave out IMAGE, --mistakes and --data")
     for name, path in [("--output", args.output), ("--csv", args.csv)]:
         if path and (Path(path).is_dir() or not Path(path).suffix):
             parser.error(f"{name} must name a file with an ending, not {path}")
@@ -112,7 +126,7 @@ def predict(args: argparse.Namespace) -> None:
     data or an image is not what it should be.
     """
     from model import load_model
-    from plots import check_format, show
+    from plots import check_format
 
     check_format(args.output)
     model = load_model(args.model)
@@ -120,16 +134,22 @@ def predict(args: argparse.Namespace) -> None:
         # Before any image is read, so that what cannot be written to is known at once.
         picture = stack.enter_context(replace_file_on_success(args.output))
         table = stack.enter_context(replace_file_on_success(args.csv)) if args.csv else None
-        if args.images:
-            rows = predict_images(model, args.images, picture)
+        if args.draw:
+            rows = predict_drawing(model, Path(args.output).parent, picture)
+        elif args.images:
+            rows = predict_pictures(model, args.images, picture)
         else:
-            rows = predict_test_digits(model, args, picture)
+            rows = predict_test_images(model, args, picture)
+        if not rows:  # nothing was drawn
+            return
         if table:
             save_csv(table, rows)
     print(f"Saved {args.output}" + (f" and {args.csv}" if args.csv else ""), flush=True)
     if args.show:
+        from window import show
+
         show(args.output)
-    if unread := sum(digits == "" for _, digits, _ in rows):
+    if unread := sum(row["digits"] == "" for row in rows):
         raise InputError(f"no digit read in {unread:,} of {len(rows):,} images")
 
 
@@ -140,144 +160,224 @@ def replace_file_on_success(path: str) -> Iterator[Path]:
         yield folder / Path(path).name
 
 
-class Prediction(NamedTuple):
-    """What was read in an image: its `problem`, or else all the rest."""
+# --- a person's own pictures
+
+
+class Reading(NamedTuple):
+    """What was read in a picture, or the `problem` why nothing was."""
 
     path: str
     problem: str = ""
-    panel: "Panel | None" = None  # the image and its digits, to be drawn
-    probabilities: np.ndarray = np.empty((0, 10))  # (n, 10), of the digits in reading order
+    picture: "Image.Image | None" = None
+    lines: "list[list[Digit]]" = []  # noqa: RUF012 - never changed
+    probabilities: np.ndarray = np.empty((0, 10))  # (n, 10), of all digits in reading order
 
     @property
-    def lines(self) -> list[str]:
-        """The digits of each line as text."""
-        text = "".join(str(digit) for digit in self.probabilities.argmax(axis=1))
-        stops = np.cumsum([0, *self.panel.line_lengths])
-        return [text[start:stop] for start, stop in pairwise(stops)]
+    def text(self) -> str:
+        """The digits read: a space parts two numbers, ` / ` two lines."""
+        answers = iter(self.probabilities.argmax(axis=1))
+        return " / ".join(
+            "".join(f"{' ' * digit.space_before}{next(answers)}" for digit in line)
+            for line in self.lines
+        )
 
     @property
     def confidence(self) -> float:
-        """The probability in [0, 1] that all digits are read correctly."""
+        """The probability in [0, 1] that all digits found are named correctly."""
         return float(self.probabilities.max(axis=1).prod())
 
 
-def predict_images(model: "keras.Model", images: Sequence[str], picture: Path) -> list[tuple]:
-    """Read a person's own images: print each answer, draw them all or the least certain.
+def predict_pictures(model: "keras.Model", paths: Sequence[str], picture: Path) -> list[dict]:
+    """Read the picture files in `paths` and report what was read; see `report`."""
+    from photos import find_files
 
-    Returns the rows of the table. Raises InputError if no digit was found in any of them.
-    """
-    from images import find_images
-    from plots import MOST_PANELS, plot_readings
-
-    rows, drawn = [], []
-    for prediction in read_images(model, find_images(images)):
-        if prediction.problem:
-            print(f"predict.py: {prediction.path}: {prediction.problem}", file=sys.stderr)
-            rows.append((prediction.path, "", ""))
-            continue
-        print(describe(prediction), flush=True)
-        digits = " ".join(prediction.lines)
-        rows.append((prediction.path, digits, f"{prediction.confidence:.4f}"))
-        drawn.append(prediction)
-        if len(drawn) > 2 * MOST_PANELS:  # so that memory does not grow with the images
-            drawn = least_certain(drawn, MOST_PANELS)
-
-    if not drawn:
-        raise InputError("no digit was found in any image")
-    title = "Digits found and, below, as the network sees them"
-    read = sum(digits != "" for _, digits, _ in rows)
-    if read > MOST_PANELS:
-        title += f": the {MOST_PANELS} least certain of {read:,} images"
-        drawn = least_certain(drawn, MOST_PANELS)
-    plot_readings(
-        picture,
-        [prediction.panel for prediction in drawn],
-        [prediction.probabilities.argmax(axis=1) for prediction in drawn],
-        [prediction.probabilities.max(axis=1) for prediction in drawn],
-        UNSURE,
-        title,
-    )
-    return rows
+    files, others = find_files(paths)
+    if others:
+        names = ", ".join(Path(other).name for other in others[:MOST_NAMED])
+        more = ", ..." if len(others) > MOST_NAMED else ""
+        are = "files that are no images" if len(others) > 1 else "file that is no image"
+        complain(f"left out {len(others):,} {are}: {names}{more}")
+    return report(read_pictures(model, files), len(files), picture)
 
 
-def describe(prediction: Prediction) -> str:
-    """The line printed for an image: its digits, how sure they are, and second guesses."""
-    from plots import percent
-
-    text = f"{prediction.path}  {' '.join(prediction.lines)}  {percent(prediction.confidence)}"
-    guesses = [
-        f"digit {number}: {p.argmax()}, perhaps {np.argsort(p)[-2]}"
-        for number, p in enumerate(prediction.probabilities, start=1)
-        if p.max() < UNSURE
-    ]
-    return f"{text}  unsure of {'; '.join(guesses)}" if guesses else text
-
-
-def least_certain(predictions: list[Prediction], count: int) -> list[Prediction]:
-    """The `count` predictions of least confidence, in the order of their confidence."""
-    return sorted(predictions, key=lambda prediction: prediction.confidence)[:count]
-
-
-def read_images(model: "keras.Model", paths: Sequence[str]) -> Iterator[Prediction]:
-    """Read image files in batches; what cannot be read comes with its problem instead."""
+def read_pictures(model: "keras.Model", paths: Sequence[str]) -> Iterator[Reading]:
+    """Read picture files in batches; what cannot be read comes with its problem instead."""
     for start in range(0, len(paths), BATCH):
         batch = [find_in_file(path) for path in paths[start : start + BATCH]]
-        digits = [pixels for found in batch if found.panel for pixels in found.panel.digits]
-        probabilities = model(np.stack(digits)).numpy() if digits else np.empty((0, 10))
+        pixels = [digit.pixels for found in batch for line in found.lines for digit in line]
+        probabilities = model(np.stack(pixels)).numpy() if pixels else np.empty((0, 10))
         for found in batch:
-            count = len(found.panel.digits) if found.panel else 0
+            count = sum(map(len, found.lines))
             yield found._replace(probabilities=probabilities[:count])
             probabilities = probabilities[count:]
 
 
-def find_in_file(path: str) -> Prediction:
-    """Find the digits in an image file, or say why there are none."""
-    from images import find_digits, read_image, to_grey
-    from plots import PANEL_PIXELS, Panel
+def find_in_file(path: str) -> Reading:
+    """Find the digits in a picture file, or say why there are none."""
+    from photos import find_digits, read_image
 
     try:
-        image = read_image(path)
+        picture = read_image(path)
     except InputError as error:
-        return Prediction(path, problem=str(error))
-    lines = find_digits(to_grey(image))
-    digits = [digit for line in lines for digit in line]
-    if not digits:
-        return Prediction(path, problem="no digit found")
-    scale = min(1, PANEL_PIXELS / max(image.size))
-    size = [max(1, round(length * scale)) for length in image.size]
-    panel = Panel(
-        name=Path(path).name,
-        image=np.asarray(image.resize(size)),
+        return Reading(path, problem=str(error))
+    if picture.info["frames"] > 1:
+        complain(f"{path}: only the first of {picture.info['frames']} pages or frames is read")
+    lines = find_digits(picture)
+    return Reading(path, "" if lines else "no digit found", picture, lines)
+
+
+def report(readings: Iterable[Reading], count: int, picture: Path) -> list[dict]:
+    """Print each of `count` readings; draw them all, or those of least confidence.
+
+    Returns the rows of the table. Raises InputError if no digit was found in any picture.
+    """
+    from plots import MOST_PANELS, plot_readings
+
+    rows, panels = [], []
+    for reading in readings:
+        if reading.problem and count == 1:
+            raise InputError(f"{reading.path}: {reading.problem}")
+        if reading.problem:
+            complain(f"{reading.path}: {reading.problem}")
+            rows.append({"image": reading.path, "digits": "", "confidence": ""})
+            continue
+        print(describe(reading), flush=True)
+        confidence = f"{reading.confidence:.4f}"
+        rows.append({"image": reading.path, "digits": reading.text, "confidence": confidence})
+        panels.append(to_panel(reading))
+        if len(panels) > 2 * MOST_PANELS:  # so that memory does not grow with the pictures
+            panels = least_certain(panels, MOST_PANELS)
+
+    if not panels:
+        raise InputError(f"no digit read in any of {count:,} images")
+    title = "Digits found and, below, as the network sees them"
+    read = sum(row["digits"] != "" for row in rows)
+    if read > MOST_PANELS:
+        title += f": the {MOST_PANELS} least certain of {read:,} images"
+        panels = least_certain(panels, MOST_PANELS)
+    plot_readings(picture, panels, UNSURE, title)
+    return rows
+
+
+def describe(reading: Reading) -> str:
+    """The line printed for a picture: its digits, how sure they are, and second guesses."""
+    from plots import percent
+
+    line = f"{reading.path}  {reading.text}  {percent(reading.confidence)}"
+    guesses = [
+        f"digit {number}: {p.argmax()}, perhaps {np.argsort(p)[-2]}"
+        for number, p in enumerate(reading.probabilities, start=1)
+        if p.max() < UNSURE
+    ]
+    return f"{line}  unsure of {'; '.join(guesses)}" if guesses else line
+
+
+def to_panel(reading: Reading) -> "Panel":
+    """What is drawn of a reading; the picture only as large as it is seen."""
+    from plots import PANEL_PIXELS, Panel
+
+    digits = [digit for line in reading.lines for digit in line]
+    scale = min(1, PANEL_PIXELS / max(reading.picture.size))
+    size = [max(1, round(length * scale)) for length in reading.picture.size]
+    return Panel(
+        name=Path(reading.path).name,
+        image=np.asarray(reading.picture.resize(size)),
         boxes=np.array([digit.box for digit in digits]) * scale,
         digits=np.array([digit.pixels for digit in digits]),
-        line_lengths=[len(line) for line in lines],
+        line_lengths=[len(line) for line in reading.lines],
+        y_pred=reading.probabilities.argmax(axis=1),
+        confidence=reading.probabilities.max(axis=1),
     )
-    return Prediction(path, panel=panel)
 
 
-def predict_test_digits(
+def least_certain(panels: "list[Panel]", count: int) -> "list[Panel]":
+    """The `count` panels of least confidence, in the order of their confidence."""
+    return sorted(panels, key=lambda panel: panel.confidence.prod())[:count]
+
+
+def complain(message: str) -> None:
+    """Say on stderr what the user should know, where the run goes on."""
+    print(f"predict.py: {message}", file=sys.stderr)
+
+
+# --- digits drawn in a window
+
+
+def predict_drawing(model: "keras.Model", folder: Path, picture: Path) -> list[dict]:
+    """Read digits while they are drawn; at the end, report the last reading.
+
+    Drawings that the user saves go to `folder`. Returns the rows of the table, none if
+    nothing was drawn.
+    """
+    from PIL import Image
+
+    from photos import find_digits
+    from window import draw
+
+    def read(paper: np.ndarray) -> Reading:
+        drawing = Image.fromarray(paper).convert("RGB")
+        lines = find_digits(drawing)
+        if not lines:
+            return Reading("drawing", "no digit found")
+        pixels = np.stack([digit.pixels for line in lines for digit in line])
+        return Reading("drawing", "", drawing, lines, model(pixels).numpy())
+
+    paper = draw(lambda paper: to_answer(read(paper)), folder)
+    return [] if paper is None else report([read(paper)], 1, picture)
+
+
+def to_answer(reading: Reading) -> "Answer":
+    """A reading as the drawing window shows it."""
+    from plots import confidence_colors, percent
+    from window import Answer
+
+    if reading.problem:
+        return Answer()
+    digits = [digit for line in reading.lines for digit in line]
+    return Answer(
+        title=f"{reading.text}  {percent(reading.confidence)}",
+        boxes=np.array([digit.box for digit in digits]),
+        pixels=np.array([digit.pixels for digit in digits]),
+        probabilities=reading.probabilities,
+        colors=confidence_colors(reading.probabilities.max(axis=1), UNSURE),
+    )
+
+
+# --- images of MNIST's test set
+
+
+def predict_test_images(
     model: "keras.Model", args: argparse.Namespace, picture: Path
-) -> list[tuple]:
-    """Read digits of the test set, the first or the mistakes: print each answer, draw all."""
+) -> list[dict]:
+    """Read test images, the first or the mistakes: print each answer, draw all."""
     from plots import percent, plot_predictions
 
-    mnist = load_test_digits(args)
+    mnist = load_test_images(args)
     x_test, y_true = data.normalize(mnist.x_test), mnist.y_test
     if args.count > len(x_test):
-        raise InputError(f"--count {args.count} is more than the {len(x_test):,} test digits")
+        raise InputError(f"--count {args.count} is more than the {len(x_test):,} test images")
     probabilities = model.predict(data.batches(mnist.x_test, y_true), verbose=0)
     y_pred, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     if args.mistakes:
         index = most_confident_mistakes(y_true, y_pred, confidence)[: args.count]
-        title = f"Most confident mistakes in the {len(x_test):,} test digits"
+        title = f"Most confident mistakes in the {len(x_test):,} test images"
         if len(index) == 0:
             raise InputError(f"no mistakes to show: all {len(x_test):,} are read correctly")
     else:
         index = np.arange(args.count)
-        title = "Test digits"
+        title = "Test images"
+    rows = []
     for i in index:
         verdict = "" if y_pred[i] == y_true[i] else f"  wrong: it is a {y_true[i]}"
-        print(f"test digit {i:4}  {y_pred[i]}  {percent(confidence[i]):>7}{verdict}")
+        print(f"test image {i:4}  {y_pred[i]}  {percent(confidence[i]):>7}{verdict}")
+        rows.append(
+            {
+                "image": f"test image {i}",
+                "digits": str(y_pred[i]),
+                "confidence": f"{confidence[i]:.4f}",
+                "true digit": str(y_true[i]),
+            }
+        )
     plot_predictions(
         picture,
         x_test[index],
@@ -286,10 +386,10 @@ def predict_test_digits(
         y_true[index],
         f"{title} of {mnist.name}",
     )
-    return [(f"test digit {i}", y_pred[i], f"{confidence[i]:.4f}") for i in index]
+    return rows
 
 
-def load_test_digits(args: argparse.Namespace) -> data.Mnist:
+def load_test_images(args: argparse.Namespace) -> data.Mnist:
     """The data of `--data`, or what metrics.json beside the model says it was trained on."""
     if args.data:
         return data.load_mnist(args.data)
@@ -318,15 +418,15 @@ def most_confident_mistakes(
     return mistakes[np.argsort(-confidence[mistakes], kind="stable")]
 
 
-def save_csv(path: Path, rows: Iterable[tuple]) -> None:
-    """Write rows of image (its path, or `test digit N`), digits, confidence in [0, 1].
+def save_csv(path: Path, rows: Sequence[dict]) -> None:
+    """Write a table: image (its path or `test image N`), digits, confidence in [0, 1].
 
-    Lines of digits are separated by a space; where none was found, the last two are empty.
+    Where no digit was found, the last two are empty. Test images have their true digit, too.
     """
     # File names need not be valid text; surrogateescape writes back the bytes they are.
     with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        writer = csv.writer(file)
-        writer.writerow(["image", "digits", "confidence"])
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
         writer.writerows(rows)
 
 

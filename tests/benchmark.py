@@ -5,7 +5,7 @@
 
 "training" measures train.py against a plain Keras loop. Every run is a process of its
 own, and the runs take turns, so that whatever else the machine does falls on all of them
-alike. "reading" measures how well the given models read rendered pictures, and how fast.
+alike. "reading" measures how well the given models read pictures, and how fast.
 Run by hand, on Linux or macOS: it takes some minutes, and a time is nothing to assert in a
 test.
 """
@@ -88,7 +88,7 @@ def reading_rates(path: str, most: int = 2000) -> tuple[float, float]:
 
     from data import load_mnist
     from model import build_model
-    from predict import read_images
+    from predict import read_pictures
 
     model = build_model()
     images = load_mnist(path).x_test[:most]
@@ -99,7 +99,7 @@ def reading_rates(path: str, most: int = 2000) -> tuple[float, float]:
         model.predict(np.zeros((1, 28, 28)), verbose=0)  # compiles
 
         start = time.perf_counter()
-        for _ in read_images(model, files):
+        for _ in read_pictures(model, files):
             pass
         ours = len(files) / (time.perf_counter() - start)
 
@@ -111,95 +111,93 @@ def reading_rates(path: str, most: int = 2000) -> tuple[float, float]:
 
 
 class Picture(NamedTuple):
-    """A picture with digits, of the `kind` that names its row in the table."""
+    """What is found in a picture of the `kind` that names its row in the table."""
 
     kind: str
     text: str  # its true digits in reading order
-    image: Any  # PIL.Image.Image
+    digits: Any  # (n, 28, 28) in [0, 1]
 
 
-def rendered_pictures(digits: Any, singles: int, pages: int) -> Iterator[Picture]:
-    """The test digits of `digits` as pictures: as they are, `singles` and `pages` a kind."""
-    import numpy as np
+def mnist_images(path: str) -> Iterator[Picture]:
+    """The images of MNIST's test set: given to the network, and searched like pictures."""
     from PIL import Image
 
-    from pages import PAGES, render_page
-    from render import LEVELS, render
+    from data import load_mnist, normalize
 
-    x_test, y_test = digits.x_test, digits.y_test
-    for image, digit in zip(x_test, y_test, strict=True):
-        yield Picture("MNIST's own, as 28 x 28 images", str(digit), Image.fromarray(image))
-    for level in LEVELS:
-        for seed in range(min(singles, len(x_test))):
-            image = render(x_test[seed], level, np.random.default_rng(seed), x_test)
-            yield Picture(f"one digit, {level}", str(y_test[seed]), image)
-    for kind in PAGES:
-        for seed in range(pages):
-            image, text = render_page(kind, np.random.default_rng(seed), x_test, y_test)
-            yield Picture(f"page, {kind}", text, image)
+    mnist = load_mnist(path)
+    for image, label in zip(normalize(mnist.x_test), mnist.y_test, strict=True):
+        yield Picture("MNIST's test set, directly", str(label), image[None])
+    for image, label in zip(mnist.x_test, mnist.y_test, strict=True):
+        yield Picture(
+            "MNIST's test set, as pictures", str(label), search(Image.fromarray(image))
+        )
 
 
 def labelled_pictures(folder: str) -> Iterator[Picture]:
-    """The pictures that `folder`/labels.csv names by file, digits (or label) and kind."""
-    from images import read_image
-
+    """The pictures in `folder`/images that `folder`/labels.csv has, with digits and kind."""
     with open(Path(folder, "labels.csv"), newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             text = row["digits"] if "digits" in row else row["label"]
-            image = read_image(str(Path(folder, "images", row["file"])))
-            yield Picture(f"{Path(folder).name}, {row['kind']}", text, image)
+            digits = search(Path(folder, "images", row["file"]))
+            yield Picture(f"{Path(folder).name}, {row['kind']}", text.replace(" ", ""), digits)
 
 
-def reading_accuracy(
-    path: str, models: list[str], singles: int, pages: int, photos: list[str]
-) -> list[str]:
-    """Table rows: how well `models` read MNIST, rendered pictures and folders of `photos`.
+def search(picture: Any) -> Any:
+    """The digits found in a picture, as the network sees them: (n, 28, 28) in [0, 1]."""
+    import numpy as np
+
+    from photos import find_digits
+
+    pixels = [digit.pixels for line in find_digits(picture) for digit in line]
+    return np.reshape(pixels, (-1, 28, 28)).astype(np.float32)
+
+
+def reading_accuracy(path: str, models: list[str], folders: list[str]) -> list[str]:
+    """Table rows: how well `models` read MNIST's test set and the pictures in `folders`.
 
     Digits are found once in each picture, and then read by every model.
     """
-    import numpy as np
-
-    from data import load_mnist, normalize
-    from images import find_digits, flatten, to_grey
     from model import load_model
 
     networks = [load_model(model) for model in models]
-    digits = load_mnist(path)
-    direct = zip(map(str, digits.y_test), normalize(digits.x_test)[:, np.newaxis], strict=True)
-    found = {"MNIST's own, read directly": list(direct)}
-    folders = [labelled_pictures(folder) for folder in photos]
-    for picture in chain(rendered_pictures(digits, singles, pages), *folders):
-        lines = find_digits(to_grey(flatten(picture.image)))
-        pixels = [digit.pixels for line in lines for digit in line]
-        seen = np.reshape(pixels, (-1, 28, 28)).astype(np.float32)
-        found.setdefault(picture.kind, []).append((picture.text.replace(" ", ""), seen))
+    kinds: dict[str, list[Picture]] = {}
+    for picture in chain(mnist_images(path), *map(labelled_pictures, folders)):
+        kinds.setdefault(picture.kind, []).append(picture)
     rows = ["| pictures | number | read whole | digits right |", "|---|---|---|---|"]
-    for kind, pairs in found.items():
-        texts, seen = zip(*pairs, strict=True)
-        whole, right = zip(
-            *(score(texts, read_digits(network, seen)) for network in networks), strict=True
-        )
+    for kind, pictures in kinds.items():
+        texts, found = [p.text for p in pictures], [p.digits for p in pictures]
+        scores = [score(texts, read_digits(network, found)) for network in networks]
+        whole, right = zip(*scores, strict=True)
         share = mean_and_deviation(right) if any(texts) else "no digits"
         rows.append(f"| {kind} | {len(texts)} | {mean_and_deviation(whole)} | {share} |")
     return rows
 
 
-def read_digits(network: Any, seen: Sequence) -> list[str]:
+def read_digits(network: Any, found: Sequence) -> list[str]:
     """What `network` reads in pictures, of which each has digits (n, 28, 28)."""
     import numpy as np
 
-    answers = network(np.concatenate(seen)).numpy().argmax(axis=1)
-    parts = np.split(answers, np.cumsum([len(digits) for digits in seen])[:-1])
+    answers = network(np.concatenate(found)).numpy().argmax(axis=1)
+    parts = np.split(answers, np.cumsum([len(digits) for digits in found])[:-1])
     return ["".join(map(str, part)) for part in parts]
 
 
 def score(texts: Sequence[str], read: Sequence[str]) -> tuple[float, float]:
     """Per cent of pictures read without a mistake, and of digits, by edit distance."""
-    from pages import edit_distance
-
     mistakes = list(map(edit_distance, read, texts))
     digits = max(1, sum(map(len, texts)))
     return 100 * mistakes.count(0) / len(texts), 100 * (1 - sum(mistakes) / digits)
+
+
+def edit_distance(one: str, other: str) -> int:
+    """The fewest letters to change, add and remove that turn one text into the other."""
+    row = list(range(len(other) + 1))
+    for i, letter in enumerate(one, start=1):
+        above, row = row, [i]
+        for j, other_letter in enumerate(other):
+            replaced = above[j] + (letter != other_letter)
+            row.append(min(replaced, above[j + 1] + 1, row[j] + 1))
+    return row[-1]
 
 
 def mean_and_deviation(values: Sequence[float]) -> str:
@@ -275,18 +273,14 @@ def measure_training(path: str, most_seeds: int) -> None:
     )
 
 
-def measure_reading(
-    path: str, models: list[str], singles: int, pages: int, photos: list[str]
-) -> None:
+def measure_reading(path: str, models: list[str], folders: list[str]) -> None:
     """Print how well `models` read, and how many images a second are read."""
-    arguments = path, models, singles, pages, photos
-    print("\n".join(in_fresh_process(reading_accuracy, *arguments)))
+    print("\n".join(in_fresh_process(reading_accuracy, path, models, folders)))
     rates = [in_fresh_process(reading_rates, path) for _ in range(3)]
-    ours, usual = (statistics.median(column) for column in zip(*rates, strict=True))
-    ratio = statistics.median(rate / loop for rate, loop in rates)
+    ours, usual = sorted(rates, key=lambda rate: rate[0] / rate[1])[1]
     print(
         f"\nReading 28 x 28 PNG files: {ours:,.0f} images/s, one by one with model.predict "
-        f"{usual:,.0f} images/s, so {ratio:.0f} times as many"
+        f"{usual:,.0f} images/s, so {ours / usual:.0f} times as many"
     )
 
 
@@ -304,21 +298,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         default=max(run.seeds for run in RUNS.values()),
         help="train each run with at most N seeds (default: the README's numbers)",
     )
-    rendered = {"type": int, "metavar": "N"}
-    option("--singles", default=300, help="read N rendered digits a level", **rendered)
-    option("--pages", default=20, help="read N rendered pages a kind", **rendered)
     option(
-        "--photos",
+        "--pictures",
         metavar="DIR",
         action="append",
-        default=[],
-        help="also read the pictures in DIR/images that DIR/labels.csv names",
+        default=[str(Path(__file__).parent / "pictures")],
+        help="read also the pictures in DIR/images that DIR/labels.csv names",
     )
     args = parser.parse_intermixed_args(argv)
     if args.what == "training":
         measure_training(args.data, args.seeds)
     elif args.models:
-        measure_reading(args.data, args.models, args.singles, args.pages, args.photos)
+        measure_reading(args.data, args.models, args.pictures)
     else:
         parser.error("reading needs at least one model")
 

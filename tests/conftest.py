@@ -1,22 +1,17 @@
 """What several tests share: the scripts run as a user would, small data, trained models."""
 
 import gzip
-import multiprocessing
 import os
 import signal
 import struct
 import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import data
-import images
-import pages
-import render
 
 ROOT = Path(__file__).parent.parent
 
@@ -113,6 +108,15 @@ def bundled_digits():
     return data.load_bundled()
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
+def pytest_collection_modifyitems(items):
+    """Let one process (of pytest-xdist) have all tests that share a run of train.py."""
+    for item in items:
+        for runs in ("bundled_run", "terminal_run"):
+            if runs in item.fixturenames:
+                item.add_marker(pytest.mark.xdist_group(runs))
+
+
 @pytest.fixture(scope="session")
 def mnist_npz():
     """The path of the real MNIST, named by the environment variable MNIST_NPZ."""
@@ -121,91 +125,11 @@ def mnist_npz():
     return os.path.abspath(os.environ["MNIST_NPZ"])
 
 
-def search(picture):
-    """The lines of digits found in a picture."""
-    return images.find_digits(images.to_grey(images.flatten(picture)))
-
-
-def search_digits(level, count):
-    """What is found in each of `count` digits rendered so, and the true digits.
-
-    They are from MNIST's test set, where it is there: no model here has seen it.
-    """
-    digits = data.load_mnist(os.environ.get("MNIST_NPZ", data.BUNDLED_FILE))
-    x, y_true = digits.x_test, map(str, digits.y_test[:count])
-    rngs = map(np.random.default_rng, range(count))
-    return [search(render.render(x[n], level, rng, x)) for n, rng in enumerate(rngs)], [*y_true]
-
-
-def search_pages(kind, count):
-    """What is found on each of `count` pages of a kind, and the text on each."""
-    digits = data.load_bundled()
-    rngs = map(np.random.default_rng, range(count))
-    drawn = [pages.render_page(kind, rng, digits.x_test, digits.y_test) for rng in rngs]
-    return [search(photo) for photo, _ in drawn], [text for _, text in drawn]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def background(request, random_npz, tmp_path_factory):
-    """What takes long and goes on beside the tests: futures, by the fixture that needs them.
-
-    It starts before all tests, in the order in which they need it.
-    """
-    needed = {name for item in request.session.items for name in item.fixturenames}
-    jobs = {}
-    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as processes:
-
-        def start_run(name, *arguments, **options):
-            folder = tmp_path_factory.mktemp(name)
-            return folder, processes.submit(run, "train.py", *arguments, cwd=folder, **options)
-
-        if "bundled_run" in needed:
-            jobs["bundled_run"] = start_run("bundled")
-        if "mnist_run" in needed and "MNIST_NPZ" in os.environ:
-            path = os.path.abspath(os.environ["MNIST_NPZ"])
-            jobs["mnist_run"] = start_run("mnist", "--data", path)
-        if "searches" in needed:
-            jobs["searches"] = {
-                level: processes.submit(search_digits, level, 40) for level in render.LEVELS
-            }
-            for kind in pages.PAGES:
-                count = 6 if kind == "no writing" else 3
-                jobs["searches"][kind] = processes.submit(search_pages, kind, count)
-        if "shell_runs" in needed:
-            jobs["shell_runs"] = {
-                redirection: start_run(
-                    "shell", *short_run(random_npz, "out"), *more, redirection=redirection
-                )
-                for redirection, more in {"2>&- >printed": [], ">&-": ["--no-augment"]}.items()
-            }
-        yield jobs
-        processes.shutdown(cancel_futures=True)
-
-
 @pytest.fixture(scope="session")
-def searches(background):
-    """What `search_digits` and `search_pages` return, as futures by level and kind."""
-    return background["searches"]
-
-
-@pytest.fixture(scope="session")
-def shell_runs(background):
-    """Folders and futures of runs with redirections of a shell, by those redirections."""
-    return background["shell_runs"]
-
-
-@pytest.fixture(scope="session")
-def mnist_run(mnist_npz, background):
-    """A folder in which `train.py` has run on the real MNIST, and its result."""
-    folder, future = background["mnist_run"]
-    return folder, future.result()
-
-
-@pytest.fixture(scope="session")
-def bundled_run(background):
+def bundled_run(tmp_path_factory):
     """A folder in which `train.py` has run on the bundled digits, and its result."""
-    folder, future = background["bundled_run"]
-    return folder, future.result()
+    folder = tmp_path_factory.mktemp("bundled")
+    return folder, run("train.py", cwd=folder)
 
 
 @pytest.fixture(scope="session")

@@ -7,12 +7,10 @@ import pytest
 from PIL import Image
 
 from data import ARRAYS
-from render import LEVELS
 
 pytest.importorskip("resource", reason="tests/benchmark.py needs the POSIX module resource")
 
 import benchmark
-import pages
 
 
 @pytest.fixture
@@ -62,31 +60,35 @@ def test_both_kinds_of_run_train(random_npz):
         assert metrics["peak"] > 0
 
 
-def test_reading_measures_all_kinds(
-    in_this_process, tmp_path, monkeypatch, capsys, trained_file, bundled_digits
+def test_reading_measures_mnist_and_labelled_pictures(
+    in_this_process, tmp_path, capsys, trained_file, bundled_digits
 ):
-    monkeypatch.setattr(pages, "PAGES", ("plain", "no writing"))  # the others take seconds
     arrays = {name: getattr(bundled_digits, name)[:15] for name in ARRAYS}
     np.savez(tmp_path / "small.npz", **arrays)
-    photos = tmp_path / "own"
-    (photos / "images").mkdir(parents=True)
-    (photos / "labels.csv").write_text("file,label,kind\n6.png,6,drawn\nnone.png,,drawn\n")
-    Image.fromarray(255 - arrays["x_test"][0]).save(photos / "images" / "6.png")
-    Image.new("L", (50, 50)).save(photos / "images" / "none.png")
+    own = tmp_path / "own"
+    (own / "images").mkdir(parents=True)
+    (own / "labels.csv").write_text("file,label,kind\n6.png,6,drawn\nnone.png,,drawn\n")
+    Image.fromarray(255 - arrays["x_test"][0]).save(own / "images" / "6.png")
+    Image.new("L", (50, 50)).save(own / "images" / "none.png")
     given = ["reading", "--data", tmp_path / "small.npz", trained_file, trained_file]
-    options = ["--singles", 2, "--pages", 1, "--photos", photos]
-    benchmark.main(list(map(str, [*given, *options])))
+    benchmark.main(list(map(str, [*given, "--pictures", own])))
     table, rate = capsys.readouterr().out.split("\n\n")
     _, _, *rows = (row.strip("| ").split(" | ") for row in table.splitlines())
     rows = {kind: results for kind, *results in rows}
-    levels = [f"one digit, {level}" for level in LEVELS]
-    assert list(rows)[2:] == [*levels, "page, plain", "page, no writing", "own, drawn"]
-    direct, as_images = list(rows.values())[:2]
-    assert direct[0] == as_images[0] == "15"
+    direct, as_pictures = list(rows.values())[:2]
+    assert direct[0] == as_pictures[0] == "15"
     assert float(direct[1].split(" ± 0.00 %")[0]) > 90
     assert rows["own, drawn"] == ["2", "100.00 ± 0.00 %", "100.00 ± 0.00 %"]
-    assert rows["page, no writing"][2] == "no digits"
+    assert rows["pictures, page, no writing"][2] == "no digits"
     assert "images/s" in rate
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "distance"),
+    [("", "", 0), ("12", "12", 0), ("", "31", 2), ("123", "13", 1), ("143", "123", 1)],
+)
+def test_edit_distance(one, other, distance):
+    assert benchmark.edit_distance(one, other) == distance
 
 
 def test_score():

@@ -118,7 +118,7 @@ def test_predict_prints_into_a_notebook(random_npz, trained_file, tmp_path, monk
     monkeypatch.setattr(sys, "stdout", io.StringIO())
     arguments = ["--model", trained_file, "--data", random_npz, "--output", tmp_path / "p.png"]
     assert predict.main([str(argument) for argument in arguments]) == 0
-    assert sys.stdout.getvalue().count("test digit") == 10
+    assert sys.stdout.getvalue().count("test image") == 10
     assert capfd.readouterr() == ("", "")
 
 

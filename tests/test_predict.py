@@ -1,3 +1,4 @@
+import contextlib
 import csv
 import json
 import shutil
@@ -10,6 +11,7 @@ import data
 import plots
 import predict
 from conftest import run
+from photos import Digit
 
 
 def test_most_confident_mistakes():
@@ -25,7 +27,7 @@ def test_whole_run_after_training(bundled_run):
     # The model was trained on the bundled digits, so no download is tried.
     assert (result.returncode, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
-    assert [line[:19] for line in lines[:2]] == ["test digit    0  6 ", "test digit    1  7 "]
+    assert [line[:19] for line in lines[:2]] == ["test image    0  6 ", "test image    1  7 "]
     assert len(lines) == 11  # ten digits, what was saved
     assert lines[-1] == "Saved outputs/predictions.png"
     assert (folder / "outputs" / "predictions.png").exists()
@@ -48,13 +50,13 @@ def read_csv(path):
         return list(csv.DictReader(file))
 
 
-# --- test digits
+# --- test images
 
 
 def test_count(predict_main, tmp_path):
     status, printed = predict_main("--count", 3)
     assert status == 0
-    assert printed.out.count("test digit") == 3
+    assert printed.out.count("test image") == 3
     assert (tmp_path / "p.png").exists()
 
 
@@ -64,12 +66,12 @@ def test_mistakes(predict_main, tmp_path, bundled_digits):
     assert status == 0
     assert printed.out.count("wrong: it is a") == 4
     rows = read_csv(table)
-    assert list(rows[0]) == ["image", "digits", "confidence"]
+    assert list(rows[0]) == ["image", "digits", "confidence", "true digit"]
     confidence = [float(row["confidence"]) for row in rows]
     assert confidence == sorted(confidence, reverse=True)
     for row in rows:
-        index = int(row["image"].removeprefix("test digit "))
-        assert int(row["digits"]) != bundled_digits.y_test[index]
+        index = int(row["image"].removeprefix("test image "))
+        assert row["digits"] != row["true digit"] == str(bundled_digits.y_test[index])
 
 
 @pytest.fixture
@@ -85,7 +87,7 @@ def model_with_metrics(tmp_path, trained_file):
     return make
 
 
-def test_test_digits_are_those_of_the_data_trained_on(
+def test_test_images_are_those_of_the_data_trained_on(
     predict_main, model_with_metrics, random_npz, monkeypatch
 ):
     titles = []
@@ -93,7 +95,7 @@ def test_test_digits_are_those_of_the_data_trained_on(
     model = model_with_metrics({"data": str(random_npz), "bundled_digits": False})
     assert predict_main("--count", 20, model=model)[0] == 0
     assert predict_main("--data", data.BUNDLED_FILE, model=model)[0] == 0
-    assert titles == ["Test digits of random.npz", "Test digits of mnist-5k.npz"]
+    assert titles == ["Test images of random.npz", "Test images of mnist-5k.npz"]
 
 
 def test_a_model_trained_on_mnist_is_not_tested_with_digits_it_was_trained_on(
@@ -176,34 +178,45 @@ def test_all_digits_of_a_picture_are_read_line_by_line(
     text = "".join(map(str, bundled_digits.y_test[sure]))
     (row,) = read_csv(tmp_path / "t.csv")
     assert status == 0
-    assert row["digits"] == f"{text[:6]} {text[6:]}"
+    assert row["digits"] == f"{text[:6]} / {text[6:]}"
     share = 100 * float(row["confidence"])
     assert printed.out.startswith(f"{tmp_path}/note.png  {row['digits']}  {share:.1f} %")
 
 
-def prediction(*best, second=0.05, lengths=None):
-    """What was read in a.png: digits 7, each with a probability in `best`; 2 is second."""
+def reading(*best, layout=None):
+    """What was read in a.png: digits 7, each with a probability in `best`; 2 is second.
+
+    `layout` has a letter for each digit, in lines and numbers.
+    """
     probabilities = np.zeros((len(best), 10))
-    probabilities[:, 7], probabilities[:, 2] = best, second
-    panel = plots.Panel("a.png", None, None, None, lengths or [len(best)])
-    return predict.Prediction("a.png", panel=panel, probabilities=probabilities)
+    probabilities[:, 7], probabilities[:, 2] = best, 0.05
+    lines = [
+        [
+            Digit((0, 0, 1, 1), np.zeros((28, 28)), space_before=line[n - 1 : n] == " ")
+            for n, letter in enumerate(line)
+            if letter != " "
+        ]
+        for line in (layout or len(best) * "7").split("/")
+    ]
+    return predict.Reading("a.png", lines=lines, probabilities=probabilities)
 
 
 def test_confidence_is_that_all_digits_are_right():
-    assert prediction(0.9, 0.8, 0.5).confidence == pytest.approx(0.36)
+    assert reading(0.9, 0.8, 0.5).confidence == pytest.approx(0.36)
 
 
 @pytest.mark.parametrize(
     ("found", "line"),
     [
-        (prediction(0.992), "a.png  7  99.2 %"),
-        (prediction(0.9, 0.9, 0.9, lengths=[1, 2]), "a.png  7 77  72.9 %"),
-        (prediction(0.5), "a.png  7  50.0 %  unsure of digit 1: 7, perhaps 2"),
+        (reading(0.992), "a.png  7  99.2 %"),
+        (reading(0.9, 0.9, 0.9, layout="7/77"), "a.png  7 / 77  72.9 %"),
+        (reading(1, 1, 1, 1, layout="77 7/7"), "a.png  77 7 / 7  100.0 %"),
+        (reading(0.5), "a.png  7  50.0 %  unsure of digit 1: 7, perhaps 2"),
         (
-            prediction(0.5, 0.9, 0.59, lengths=[2, 1]),
-            "a.png  77 7  26.6 %  unsure of digit 1: 7, perhaps 2; digit 3: 7, perhaps 2",
+            reading(0.5, 0.9, 0.59),
+            "a.png  777  26.6 %  unsure of digit 1: 7, perhaps 2; digit 3: 7, perhaps 2",
         ),
-        (prediction(0.6), "a.png  7  60.0 %"),
+        (reading(0.6), "a.png  7  60.0 %"),
     ],
 )
 def test_line_printed_for_an_image(found, line):
@@ -216,17 +229,54 @@ def test_images_that_cannot_be_read_do_not_stop_the_others(predict_main, own, tm
     (own / "2.png").write_bytes(whole[: len(whole) // 2])
     (own / "3.png").write_text("not an image")
     Image.new("L", (100, 100), "white").save(own / "4.png")
-    (own / "notes.txt").write_text("passed over")
+    (own / "notes.txt").write_text("named, and left out")
     # The option stands between the images, as it may.
     status, printed = predict_main(own, "--csv", table, "nowhere.png")
     assert status == 2
-    *complaints, error = printed.err.splitlines()
+    others, *complaints, error = printed.err.splitlines()
+    assert others == "predict.py: left out 1 file that is no image: notes.txt"
     bad = [*(f"{own}/{n}.png" for n in (2, 3, 4)), "nowhere.png"]
     assert [line.split(": ")[1] for line in complaints] == bad
     assert complaints[2].endswith(": no digit found")
     assert error == "predict.py: error: no digit read in 4 of 11 images"
     assert [row["image"] for row in read_csv(table) if not row["digits"]] == bad
     assert (tmp_path / "p.png").exists()
+
+
+def test_one_wrong_image_is_one_line(predict_main):
+    status, printed = predict_main("nowhere.png")
+    assert (status, printed.out) == (2, "")
+    assert printed.err == "predict.py: error: nowhere.png: No such file or directory\n"
+
+
+def test_where_nothing_is_read_nothing_is_saved(predict_main, tmp_path):
+    for name in ("a.png", "b.png"):
+        Image.new("L", (100, 100), "white").save(tmp_path / name)
+    status, printed = predict_main(tmp_path / "a.png", tmp_path / "b.png")
+    assert status == 2
+    assert printed.err.splitlines()[2] == "predict.py: error: no digit read in any of 2 images"
+    assert not (tmp_path / "p.png").exists()
+
+
+def test_of_several_pages_the_first_is_read_and_that_is_said(
+    predict_main, tmp_path, bundled_digits
+):
+    pages = [written([digit], (1, 1)) for digit in bundled_digits.x_test[:3]]
+    pages[0].save(tmp_path / "scan.tif", save_all=True, append_images=pages[1:])
+    status, printed = predict_main(tmp_path / "scan.tif")
+    assert (status, printed.out.count("%")) == (0, 1)
+    assert printed.err == (
+        f"predict.py: {tmp_path}/scan.tif: only the first of 3 pages or frames is read\n"
+    )
+
+
+def test_files_and_folders_as_users_name_them(predict_main, own, tmp_path, trained_file):
+    (own / "1.png").rename(tmp_path / "-1.png")
+    status = predict_main(model=trained_file.parent)[0]
+    assert status == 0
+    with contextlib.chdir(tmp_path):
+        arguments = ["--model", trained_file, "--output", "p.png", "--", "-1.png"]
+        assert predict.main(list(map(str, arguments))) == 0
 
 
 def test_many_images_are_drawn_least_certain_first(
@@ -237,16 +287,16 @@ def test_many_images_are_drawn_least_certain_first(
     monkeypatch.setattr(plots, "MOST_PANELS", 3)
     monkeypatch.setattr(predict, "BATCH", 4)
     _, printed = predict_main(own)
-    ((_, panels, y_pred, confidence, unsure, title),) = drawn
+    ((_, panels, unsure, title),) = drawn
     everything = sorted(float(line.split()[2]) for line in printed.out.splitlines()[:-1])
-    assert [round(100 * float(sure[0]), 1) for sure in confidence] == everything[:3]
+    assert [round(100 * float(panel.confidence[0]), 1) for panel in panels] == everything[:3]
     assert title.endswith(": the 3 least certain of 10 images")
     assert unsure == predict.UNSURE
-    for panel, digit in zip(panels, y_pred, strict=True):
+    for panel in panels:
         mnist = bundled_digits.x_test[int(panel.name.removesuffix(".png")) - 1] / 255
         assert panel.image.mean() > 128  # as it was given, dark on light
         assert np.abs(panel.digits[0] - mnist).mean() < 0.1
-        assert f"{panel.name}  {digit[0]}" in printed.out
+        assert f"{panel.name}  {panel.y_pred[0]}" in printed.out
 
 
 def test_memory_does_not_grow_with_the_images(predict_main, own, monkeypatch):
@@ -265,7 +315,8 @@ def test_memory_does_not_grow_with_the_images(predict_main, own, monkeypatch):
 
 def test_large_pictures_are_kept_small_to_be_drawn(tmp_path, bundled_digits):
     written(bundled_digits.x_test[:1], (1, 1)).resize((1500, 1600)).save(tmp_path / "x.png")
-    panel = predict.find_in_file(str(tmp_path / "x.png")).panel
+    found = predict.find_in_file(str(tmp_path / "x.png"))
+    panel = predict.to_panel(found._replace(probabilities=np.eye(10)[:1]))
     assert max(panel.image.shape) == plots.PANEL_PIXELS
     left, top, right, bottom = panel.boxes[0] / (panel.image.shape[1::-1] * 2)
     assert 0.15 < left < right < 0.85

@@ -1,0 +1,113 @@
+"""From paths to upright RGB images of a bounded size."""
+
+import re
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+from pillow_heif import register_heif_opener
+
+from cli import InputError
+
+MAX_SIDE = 1600  # pixels of an image's longer side: a digit of 1.5 % of it has 24
+# Pillow knows these formats by their first bytes, but cannot decode them.
+NOT_DECODED = {"BUFR", "GRIB", "HDF5", "MPEG", "WMF"}
+# What Pillow counts as frames of these is no page: previews, depth maps and layers.
+ONE_PAGE = {"MPO", "PSD"}
+
+register_heif_opener()  # iPhones save HEIC
+
+
+def find_files(paths: Sequence[str | Path]) -> tuple[list[str], list[str]]:
+    """The image files in `paths`, and the files in folders that are no images.
+
+    Folders are searched with all folders in them, in natural order; hidden files are passed
+    over. A path that is no folder is an image file, whatever its name. A folder without any
+    image stays in the first list, for `read_image` to say so.
+    """
+    endings = {
+        ending
+        for ending, name in Image.registered_extensions().items()
+        if name in Image.OPEN and name not in NOT_DECODED
+    }
+    images, others = [], []
+    for path in map(Path, paths):
+        inside = [
+            str(file)
+            for file in (path.rglob("*") if path.is_dir() else ())
+            if file.is_file()
+            and not any(part.startswith(".") for part in file.relative_to(path).parts)
+        ]
+        inside.sort(key=natural_order)
+        found = [file for file in inside if Path(file).suffix.lower() in endings]
+        images += found or [str(path)]
+        others += [file for file in inside if Path(file).suffix.lower() not in endings]
+    return images, others
+
+
+def natural_order(name: str) -> str:
+    """A sorting key by which `2.png` comes before `10.png`."""
+    return re.sub("[0-9]+", lambda number: number[0].zfill(20), name.lower())
+
+
+def read_image(path: str | Path) -> Image.Image:
+    """Read an image file as 8-bit RGB, its longer side at most MAX_SIDE pixels.
+
+    The image is upright, as its EXIF orientation says, with transparent parts as paper. Of a
+    file with several pages or frames, the first is read; `image.info["frames"]` is their
+    number. Raises InputError if the file cannot be read as an image or has more than 89
+    million pixels (Pillow's limit against decompression bombs).
+    """
+    if Path(path).is_dir():
+        raise InputError("a folder with no image files in it")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as file:
+                frames = 1 if file.format in ONE_PAGE else getattr(file, "n_frames", 1)
+                file.draft("RGB", (MAX_SIDE, MAX_SIDE))  # decodes JPEG files at reduced size
+                image = bring_upright(file)
+    except UnidentifiedImageError as error:
+        with open(path, "rb") as file:
+            if file.read(5) == b"%PDF-":
+                raise InputError("a PDF: export the page as PNG or JPEG") from error
+        raise InputError("not an image of a known format") from error
+    except Exception as error:  # Pillow's many decoders fail in as many ways
+        reason = getattr(error, "strerror", None)  # of a file that is not there
+        raise InputError(reason or f"cannot be read as an image: {error}") from error
+    image.info["frames"] = frames
+    return image
+
+
+def bring_upright(image: Image.Image) -> Image.Image:
+    """An image of any mode as upright RGB, its longer side at most MAX_SIDE pixels."""
+    image = flatten(ImageOps.exif_transpose(image))
+    image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BOX)
+    return image
+
+
+def flatten(image: Image.Image) -> Image.Image:
+    """Convert an image of any mode to RGB.
+
+    Transparent parts become white, or black if the drawing is light.
+    """
+    if image.mode.startswith(("I", "F")):  # they have no fixed white: take what is there
+        values = np.nan_to_num(np.asarray(image, np.float32))
+        black = min(values.min(), 0)
+        image = Image.fromarray(
+            np.uint8(255 * (values - black) / max(values.max() - black, 1e-6))
+        )
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    image = image.convert("RGBA")
+    opacity = np.asarray(image.getchannel("A"), np.float32)
+    brightness = np.average(to_grey(image), weights=opacity) if opacity.any() else 0
+    paper = Image.new("RGBA", image.size, "white" if brightness <= 0.5 else "black")
+    return Image.alpha_composite(paper, image).convert("RGB")
+
+
+def to_grey(image: Image.Image) -> np.ndarray:
+    """The luminance (height, width) of an image, float32 in [0, 1]."""
+    return np.asarray(image.convert("L"), np.float32) / 255

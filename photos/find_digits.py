@@ -1,0 +1,110 @@
+"""The way from a picture to its digits: each step is a file of its own."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from photos.components import Components, find_components
+from photos.files import bring_upright, read_image, to_grey
+from photos.grouping import group_components, split_touching
+from photos.ink import find_ink
+from photos.lines import order_lines, starts_number
+from photos.mnist_form import to_mnist
+from photos.sheet import find_sheet
+
+# Ink is looked for on up to three levels of the image, always with the same sizes in pixels:
+# on the first, a digit that fills the image; on the last, one of a hundredth of its size.
+LEVELS = 128, 448, 1600  # pixels of the longer side
+COARSE = 0.5  # weight of the first level: what a finer one shows as well is seen better there
+SMALLEST_LEVEL = 96  # to which smaller images are enlarged
+NEXT_LEVEL = 1.4  # times as large as the level before, or it would show nothing new
+TINY = 24  # pixels: a digit fills an image smaller than this, which gets a margin
+SCREEN = 128  # pixels: an image smaller than this was drawn on a screen, on even ground
+SHEET_SIDE = 384  # pixels of the smallest image in which a sheet of paper may lie in view
+
+LEAST_SCORE = 0.01  # black strokes that are together a hundredth of the image long
+
+
+class Digit(NamedTuple):
+    """A digit found in a picture."""
+
+    box: tuple[float, float, float, float]  # left, top, right, bottom in the picture's pixels
+    pixels: np.ndarray  # float32 (28, 28) in [0, 1], white on black, in MNIST's form
+    space_before: bool  # a gap wider than a digit parts it from the one before in its line
+
+
+def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
+    """Find the digits in a picture: lines of them in reading order.
+
+    `picture` is an image of any mode and size, or a path for `read_image`. The digits' boxes
+    are in pixels of the upright image given, or of the one that `read_image` returns. They may
+    be dark on light or light on dark. Without writing in the picture, the list is empty.
+    Raises InputError, as `read_image` does.
+    """
+    if isinstance(picture, Image.Image):
+        image = bring_upright(picture)
+        shrunk = max(picture.size) / max(image.size)
+    else:
+        image, shrunk = read_image(picture), 1
+    grey = to_grey(image)
+    margin = 1 + max(grey.shape) // 4 if max(grey.shape) < TINY else 0
+    grey = np.pad(grey, margin, constant_values=ground(grey))
+    components = find_writing(grey)
+    if components.score < LEAST_SCORE:
+        return []
+    shapes = split_touching(group_components(components))
+    scale = max(grey.shape) / max(components.ink.shape)
+    boxes = np.array([shape.box for shape in shapes])
+    pixels = [to_mnist(components.ink, shape.mask, shape.box) for shape in shapes]
+    outlines = (scale * boxes - margin) * shrunk
+    return [
+        [
+            Digit(tuple(outlines[i].tolist()), pixels[i], space)
+            for i, space in zip(line, starts_number(boxes[line]), strict=True)
+        ]
+        for line in order_lines(boxes)
+    ]
+
+
+def ground(grey: np.ndarray) -> float:
+    """The brightness of most of the frame: the ground, even if a digit fills the image."""
+    return float(np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])))
+
+
+def find_writing(grey: np.ndarray) -> Components:
+    """The components on the level, and with the polarity, that show most writing."""
+    longest = max(grey.shape)
+    sheet = find_sheet(grey) if longest > SHEET_SIDE else None
+    polarities = [True, False]
+    if sheet is not None:
+        polarities = [True]  # a sheet would look like a light digit
+    elif longest < SCREEN:
+        polarities = [ground(grey) > (grey.min() + grey.max()) / 2]
+    best = None
+    for side in level_sides(longest):
+        if side > LEVELS[1] and best.dark_ink:
+            polarities = [True]  # but light ink that leads may be a sheet with small writing
+        for dark_ink in polarities:
+            found = find_components(find_ink(resize(grey, side), sheet, dark_ink))
+            if side == LEVELS[0]:
+                found = found._replace(score=COARSE * found.score)
+            if best is None or found.score > best.score:
+                best = found
+    return best
+
+
+def level_sides(longest: int) -> list[int]:
+    """The longer sides in pixels of the levels of an image with so many."""
+    coarser = [side for side in LEVELS if side * NEXT_LEVEL < longest]
+    return [*coarser, max(longest, SMALLEST_LEVEL)]
+
+
+def resize(grey: np.ndarray, side: int) -> np.ndarray:
+    """`grey` with `side` pixels on its longer side."""
+    scale = side / max(grey.shape)
+    size = [max(1, round(scale * length)) for length in reversed(grey.shape)]
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return cv2.resize(grey, size, interpolation=method).clip(0, 1)

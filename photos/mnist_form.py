@@ -1,0 +1,53 @@
+"""A digit brought to the form of MNIST's digits."""
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from photos.strokes import distance, stroke_width
+
+FULL = 80  # percentile of a digit's ink that becomes white
+FAINT = 0.15  # of white: weaker pixels do not count for a digit's size
+THINNEST = 2.2  # pixels of the thinnest stroke in the 20 x 20 box; MNIST's are 2 to 3 wide
+
+
+def to_mnist(ink: np.ndarray, mask: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
+    """Bring the digit in the `mask` of a `box` to MNIST's form: float32 (28, 28) in [0, 1].
+
+    `ink` is (height, width) of the level. The form is white on black, fitted into 20 x 20
+    pixels and centred by its centre of mass, as LeCun et al. made MNIST (1998, section III.A).
+    """
+    left, top, right, bottom = box
+    margin = [max(mask.shape)] * 4
+    inside = cv2.copyMakeBorder(np.uint8(mask), *margin, cv2.BORDER_CONSTANT)
+    ink = cv2.copyMakeBorder(
+        np.float32(ink[top:bottom, left:right]), *margin, cv2.BORDER_CONSTANT
+    )
+    ink = np.clip(ink / np.percentile(ink[inside > 0], FULL), 0, 1)
+    ink *= cv2.dilate(inside, np.ones((3, 3)))  # with soft edges
+    return center_in_frame(thicken(ink, max(mask.shape)))
+
+
+def thicken(ink: np.ndarray, size: int) -> np.ndarray:
+    """`ink` of a digit of a `size` in pixels, with strokes widened that would vanish."""
+    mask = ink > 0.5
+    grow = (THINNEST * size / 20 - stroke_width(distance(mask)[mask].mean())) / 2
+    if grow <= 0.25:
+        return ink
+    outside = cv2.distanceTransform(np.uint8(~mask), cv2.DIST_L2, 5)
+    return np.maximum(ink, np.clip(grow + 1 - outside, 0, 1))
+
+
+def center_in_frame(ink: np.ndarray) -> np.ndarray:
+    """Fit ink (height, width) into 20 x 20 of 28 x 28 pixels, centred as MNIST's digits are.
+
+    Their centre of mass lies at row and column 14, counted from 0: half a pixel below and to
+    the right of the middle.
+    """
+    pixel = max(cv2.boundingRect(np.uint8(ink > FAINT))[2:]) / 20
+    moments = cv2.moments(ink)
+    x, y = (moments[key] / moments["m00"] + 0.5 for key in ("m10", "m01"))
+    before, after = 14.5 * pixel, 13.5 * pixel
+    frame = (x - before, y - before, x + after, y + after)
+    form = Image.fromarray(ink).resize((28, 28), Image.Resampling.BICUBIC, frame)
+    return np.asarray(form).clip(0, 1)

@@ -1,0 +1,46 @@
+"""The lines of ruled or squared paper."""
+
+import cv2
+import numpy as np
+
+SHORTEST, SHORTEST_SHARE = 96, 0.25  # pixels, and of the longer side: no stroke is as long
+THICKEST, THICKEST_SHARE = 4, 0.0125  # pixels, plus so much of the longer side
+ANGLES = 360  # steps of half a degree in which directions are tried
+STEEPEST = 0.2  # slope of a ruled line against the image's sides
+GAP = 0.1  # largest gap in a ruled line, as a share of the shortest line
+
+
+def find_ruled_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
+    """The pixels of ruled lines in a mask of ink; strokes that cross them stay.
+
+    All are uint8 (height, width). Ruled lines are thin and straight, nearly level or upright,
+    and reach the `edge` of the paper.
+    """
+    side = max(mask.shape)
+    shortest, thick = (
+        max(SHORTEST, SHORTEST_SHARE * side),
+        THICKEST + int(THICKEST_SHARE * side),
+    )
+    joined = cv2.dilate(mask, np.ones((thick, thick)))  # also over gaps
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(joined)
+    long = stats[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max(axis=1) > shortest
+    long &= np.bincount(labels[edge == 1], minlength=count) > 0
+    if not long[1:].any():
+        return np.zeros_like(mask)
+    lines = cv2.HoughLinesP(
+        np.uint8(long)[labels] * mask,
+        rho=1,
+        theta=np.pi / ANGLES,
+        threshold=int(shortest / 2),
+        minLineLength=shortest,
+        maxLineGap=GAP * shortest,
+    )
+    level, upright = np.zeros((2, *mask.shape), np.uint8)
+    for x, y, x2, y2 in [] if lines is None else lines.reshape(-1, 4).tolist():
+        for drawn, across, along in ((level, y2 - y, x2 - x), (upright, x2 - x, y2 - y)):
+            if abs(across) < STEEPEST * abs(along):
+                cv2.line(drawn, (x, y), (x2, y2), 1, thick // 2)
+    # What is long across a line is a stroke that crosses it.
+    down = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((thick, 1)))
+    right = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((1, thick)))
+    return level & (upright | ~down) | upright & ~right

@@ -1,0 +1,453 @@
+"""A person's own pictures: read from files, digits found, brought to MNIST's form."""
+
+import csv
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+from scipy import ndimage
+
+import data
+from cli import InputError
+from photos import find_digits, find_files, read_image
+
+PICTURES = Path(__file__).parent / "pictures"
+
+
+def picture(grey):
+    """An image of grey values in [0, 1]."""
+    return Image.fromarray(np.uint8(255 * np.clip(grey, 0, 1)))
+
+
+def on_paper(shape, strokes, width=10, paper=0.8, ink=0.2):
+    """Grey values (height, width) of straight strokes (x, y, x, y) on paper."""
+    image = Image.new("L", shape[::-1], round(255 * paper))
+    for stroke in strokes:
+        ImageDraw.Draw(image).line(stroke, fill=round(255 * ink), width=width)
+    return np.asarray(image) / 255
+
+
+@pytest.fixture
+def seven():
+    """A large 7 of thick strokes on light grey paper, (200, 150)."""
+    return on_paper((200, 150), [(40, 58, 110, 58), (102, 58, 60, 160)], width=14)
+
+
+def only_digit(grey):
+    """The one digit in a picture."""
+    ((digit,),) = find_digits(picture(grey))
+    return digit
+
+
+def difference(grey, other):
+    """The mean difference of the one digit in two pictures, in MNIST's form."""
+    return np.abs(only_digit(grey).pixels - only_digit(other).pixels).mean()
+
+
+def answer(model, lines):
+    """The text that is read in lines of digits, joined by spaces."""
+    texts = []
+    for line in lines:
+        probabilities = model(np.array([digit.pixels for digit in line])).numpy()
+        texts.append("".join(map(str, probabilities.argmax(axis=1))))
+    return " ".join(texts)
+
+
+# --- picture files of every kind
+
+
+@pytest.mark.parametrize(
+    ("mode", "ending"),
+    [
+        ("1", "png"),
+        ("L", "png"),
+        ("L", "jpg"),
+        ("P", "gif"),
+        ("RGB", "bmp"),
+        ("RGB", "webp"),
+        ("RGB", "heic"),
+        ("RGB", "avif"),
+        ("RGBA", "png"),
+        ("LA", "png"),
+        ("CMYK", "tif"),
+        ("YCbCr", "jpg"),
+        ("I;16", "png"),
+        ("I", "tif"),
+        ("F", "tif"),
+    ],
+)
+def test_every_mode_reads_the_same(tmp_path, seven, mode, ending):
+    pixels = np.uint8(255 * seven)
+    if mode == "I;16":
+        image = Image.fromarray(pixels.astype(np.uint16) * 257)
+    elif mode in ("I", "F"):
+        image = Image.fromarray(pixels.astype({"I": np.int32, "F": np.float32}[mode]))
+    else:
+        image = Image.fromarray(pixels).convert(mode)
+    image.save(tmp_path / f"x.{ending}")
+    assert read_image(tmp_path / f"x.{ending}").mode == "RGB"
+    ((from_file,),) = find_digits(tmp_path / f"x.{ending}")
+    ((from_image,),) = find_digits(image)
+    for digit in (from_file, from_image):
+        assert np.abs(digit.pixels - only_digit(seven).pixels).mean() < 0.03
+
+
+@pytest.mark.parametrize("ink", [0, 255])
+@pytest.mark.parametrize("mode", ["LA", "P"])
+def test_transparent_parts_are_paper(tmp_path, seven, mode, ink):
+    drawn = seven < 0.5
+    if mode == "LA":
+        alpha = picture(drawn)
+        image, options = Image.merge("LA", [Image.new("L", alpha.size, ink), alpha]), {}
+    else:  # a palette with a transparent entry
+        image, options = Image.fromarray(np.uint8(drawn)).convert("P"), {"transparency": 0}
+        image.putpalette([128] * 3 + [ink] * 3)
+    image.save(tmp_path / "x.png", **options)
+    grey = np.asarray(read_image(tmp_path / "x.png").convert("L"))
+    np.testing.assert_array_equal(grey, np.where(drawn, ink, 255 - ink))
+
+
+@pytest.mark.parametrize(("orientation", "turn"), [(3, 2), (6, 1), (8, 3)])
+def test_exif_turns_photos_upright(tmp_path, seven, orientation, turn):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture(np.rot90(seven, turn)).save(tmp_path / "x.png", exif=exif)
+    assert read_image(tmp_path / "x.png").size == (150, 200)
+    ((digit,),) = find_digits(tmp_path / "x.png")
+    np.testing.assert_allclose(digit.box, only_digit(seven).box)
+
+
+@pytest.mark.parametrize("ending", ["gif", "tif"])
+def test_of_several_frames_the_first_is_read_and_their_number_told(tmp_path, seven, ending):
+    first, path = picture(seven), tmp_path / f"x.{ending}"
+    first.save(path, save_all=True, append_images=[Image.new("L", (150, 200), 255)])
+    image = read_image(path)
+    assert image.info["frames"] == 2
+    assert np.abs(np.asarray(image.convert("L")) / 255 - seven).mean() < 0.02
+    first.save(tmp_path / "one.png")
+    assert read_image(tmp_path / "one.png").info["frames"] == 1
+
+
+def test_large_pictures_are_read_at_a_bounded_size(tmp_path, seven):
+    photo = picture(seven).resize((3000, 4000))
+    photo.save(tmp_path / "x.jpg")
+    assert read_image(tmp_path / "x.jpg").size == (1200, 1600)
+    ((from_file,),) = find_digits(tmp_path / "x.jpg")
+    ((from_image,),) = find_digits(photo)
+    small = np.array(only_digit(seven).box)
+    np.testing.assert_allclose(from_file.box, 8 * small, atol=12)  # read_image's pixels
+    np.testing.assert_allclose(from_image.box, 20 * small, atol=30)  # the given image's
+
+
+def test_a_decompression_bomb_is_not_unpacked(tmp_path):
+    def chunk(kind, body):
+        whole = kind + body
+        return struct.pack(">I", len(body)) + whole + struct.pack(">I", zlib.crc32(whole))
+
+    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 0, 0, 0, 0)
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b""))
+    (tmp_path / "bomb.png").write_bytes(png)
+    with pytest.raises(InputError, match="decompression bomb"):
+        read_image(tmp_path / "bomb.png")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.pdf", b"%PDF-1.7\n", "PDF: export the page as PNG or JPEG"),
+        ("a.txt", b"some text", "not an image of a known format"),
+        ("a.png", b"\x89PNG\r\n\x1a\n", "image"),
+        ("missing.png", None, "No such file"),
+        ("", None, "a folder with no image files"),
+    ],
+)
+def test_what_cannot_be_read_has_one_clear_reason(tmp_path, name, content, message):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_image(tmp_path / name)
+
+
+def test_folders_are_searched_in_natural_order(tmp_path):
+    files = "b10.png b9.JPG a/x2.heic .hidden.png .venv/logo.png notes.txt a/clip.mpg b.pdf"
+    for name in files.split():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "empty").mkdir()
+    images, others = find_files([tmp_path, "nowhere.pdf", str(tmp_path / "empty")])
+    images, others = (
+        [
+            Path(path).relative_to(tmp_path).as_posix() if "nowhere" not in path else path
+            for path in paths
+        ]
+        for paths in (images, others)
+    )
+    assert images == ["a/x2.heic", "b9.JPG", "b10.png", "nowhere.pdf", "empty"]
+    assert others == ["a/clip.mpg", "b.pdf", "notes.txt"]
+
+
+# --- known answers
+
+
+def test_a_digit_has_mnists_size_place_and_strength(seven):
+    seen = only_digit(seven).pixels
+    assert seen.shape == (28, 28)
+    assert seen.dtype == np.float32
+    rows, columns = np.nonzero(seen > 0.3)
+    assert max(np.ptp(rows), np.ptp(columns)) + 1 in (19, 20, 21)
+    assert np.ptp(rows) > np.ptp(columns)  # the aspect ratio is kept
+    np.testing.assert_allclose(ndimage.center_of_mass(seen), 14, atol=0.1)
+    assert seen.max() == pytest.approx(1)
+    assert seen.min() == 0
+    assert seen[seen < 0.02].size > 500  # black, not grey
+
+
+def test_mnist_digits_pass_almost_unchanged(bundled_digits):
+    mnist = data.normalize(bundled_digits.x_test[:100])
+    seen = np.array([only_digit(image).pixels for image in mnist])
+    assert np.abs(seen - mnist).mean() < 0.04
+    centers, ours = (
+        np.array([ndimage.center_of_mass(image) for image in digits])
+        for digits in (mnist, seen)
+    )
+    np.testing.assert_allclose(ours.mean(axis=0), centers.mean(axis=0), atol=0.1)
+
+
+def test_boxes_are_those_of_the_digits(seven):
+    twice = np.pad(np.hstack([seven, seven]), ((0, 0), (0, 400)), constant_values=0.8)
+    (line,) = find_digits(picture(twice))
+    for shift, digit in zip([0, 150], line, strict=True):
+        np.testing.assert_allclose(digit.box, (40 + shift, 51, 110 + shift, 163), atol=7)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 5])
+def test_a_thin_pen_comes_out_as_wide_as_mnists(width):
+    grey = on_paper((400, 400), [(200, 50, 200, 350), (120, 50, 200, 50)], width, 1, 0)
+    assert 1.8 < only_digit(grey).pixels[12:20].sum(axis=1).mean() < 3
+
+
+ACROSS, DOWN = np.linspace(0.5, 1, 150), np.linspace(1, 0.8, 200)[:, np.newaxis]
+
+
+@pytest.mark.parametrize("light", [1, ACROSS, DOWN, ACROSS * DOWN], ids=range(4))
+@pytest.mark.parametrize("dark_ink", [True, False])
+def test_polarity_and_uneven_light_do_not_matter(seven, dark_ink, light):
+    assert difference((seven if dark_ink else 1 - seven) * light, seven) < 0.03
+
+
+def test_loose_parts_stay_and_strangers_go(seven):
+    def with_strokes(*strokes, width=3):
+        return np.minimum(seven, on_paper(seven.shape, strokes, width))
+
+    assert difference(with_strokes((45, 38, 100, 38), width=7), seven) > 0.05
+    corners = [(15, 25), (135, 25), (135, 185), (15, 185), (15, 25)]
+    rows, columns = np.indices(seven.shape)
+    page_corner = (np.minimum(rows, columns) < 10) & (np.maximum(rows, columns) < 100)
+    strangers = {
+        "speck": with_strokes((20, 21, 23, 21)),
+        "digit cut off by the frame": with_strokes((2, 90, 2, 150), width=9),
+        "drawn box": with_strokes(sum(corners, ())),
+        "page edge": np.where(columns > 142, 0.3, seven),
+        "page corner": np.where(page_corner, 0.3, seven),
+    }
+    for name, grey in strangers.items():
+        assert difference(grey, seven) < 0.02, name
+
+
+def paper_with_lines(shape, gap, width, ink, squared):
+    """Grey values of paper with slanted lines of 0.85 * `ink` below its brightness."""
+    image = Image.new("F", shape[::-1], 0.85)
+    draw = ImageDraw.Draw(image)
+    for at in range(gap // 2, max(shape), gap):
+        draw.line((0, at, shape[1], at + 20), fill=0.85 * (1 - ink), width=width)
+        if squared:
+            draw.line((at, 0, at - 20, shape[0]), fill=0.85 * (1 - ink), width=width)
+    noise = np.random.default_rng(0).normal(scale=0.01, size=shape)
+    return np.asarray(image) + noise
+
+
+@pytest.mark.parametrize("squared", [False, True])
+@pytest.mark.parametrize("ink", [0.2, 0.4])
+def test_a_digit_on_ruled_paper_is_found_whole(squared, ink):
+    grey = paper_with_lines((900, 700), 150, 5, ink, squared)
+    seven = on_paper((900, 700), [(260, 300, 440, 300), (430, 300, 320, 560)], 24, 1, 0.1)
+    assert difference(np.minimum(grey, seven), seven) < 0.04
+
+
+ROWS, COLUMNS = np.indices((600, 900)) / 600 - 0.5
+
+
+def sheet_on_table(size, table, turn):
+    """A photo of a blank sheet that is turned by so many radians, in the middle of a table."""
+    noise = np.random.default_rng(0).normal(scale=0.01, size=ROWS.shape)
+    across = np.cos(turn) * (COLUMNS - 0.25) + np.sin(turn) * ROWS
+    down = np.cos(turn) * ROWS - np.sin(turn) * (COLUMNS - 0.25)
+    sheet = (np.abs(down) < 0.3 * size) & (np.abs(across) < 0.4 * size)
+    return np.where(sheet, 0.9, table) + noise
+
+
+@pytest.mark.parametrize("turn", [0, 0.2, 0.5])
+@pytest.mark.parametrize(("table", "size"), [(0.2, 0.6), (0.5, 1), (0.65, 1)])
+def test_on_a_sheet_on_a_table_only_the_writing_is_found(table, size, turn):
+    grey = sheet_on_table(size, table, turn)
+    assert find_digits(picture(grey)) == []
+    grey[260:340, 450:456] = 0.1
+    np.testing.assert_allclose(only_digit(grey).box, (450, 260, 456, 340), atol=5)
+
+
+def rings(*places, shape=(300, 900), size=40):
+    """Grey values of rings as high as 1.4 * `size`, at places of (row, column)."""
+    image = Image.new("L", shape[::-1], 230)
+    for row, column in places:
+        box = (column, row, column + size, row + 1.4 * size)
+        ImageDraw.Draw(image).ellipse(box, outline=40, width=6)
+    return np.asarray(image) / 255
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        lambda row, column: (120 * row, 70 * column),
+        lambda row, column: (120 * row + 12 * column, 70 * column),
+        lambda row, column: (120 * row + 80 - 12 * column, 70 * column),
+        lambda row, column: (120 * row + 2 * column**2, 70 * column),
+    ],
+    ids=["straight", "falling", "rising", "curved"],
+)
+def test_digits_are_read_line_by_line(place):
+    expected = [[place(row, n) for n in range(count)] for row, count in enumerate((6, 4))]
+    shifted = [(20 + row, 20 + column) for line in expected for row, column in line]
+    lines = find_digits(picture(rings(*shifted, shape=(400, 560))))
+    assert [len(line) for line in lines] == [6, 4]
+    found = [(digit.box[1] - 20, digit.box[0] - 20) for line in lines for digit in line]
+    np.testing.assert_allclose(found, np.concatenate(expected), atol=4)
+
+
+@pytest.mark.parametrize(
+    ("columns", "starts"),
+    [
+        ((20, 70, 220, 270, 420, 470, 520, 570), (2, 4)),  # 24 12 1998
+        ((20, 70, 120, 170), ()),
+        ((20, 130, 240, 350), ()),  # written apart, but evenly
+        ((20, 70, 140, 190), ()),  # a gap no wider than a digit
+    ],
+)
+def test_a_gap_wider_than_a_digit_parts_two_numbers(columns, starts):
+    (line,) = find_digits(picture(rings(*((100, column) for column in columns))))
+    assert [n for n, digit in enumerate(line) if digit.space_before] == list(starts)
+
+
+def test_digits_that_touch_are_split():
+    grey = rings((100, 100), (100, 155), (100, 300))
+    grey[125:130, 138:158] = 0.2  # joins the first two
+    (line,) = find_digits(picture(grey))
+    assert len(line) == 3
+    assert 138 < line[0].box[2] < 158
+
+
+# --- no digit
+
+
+def without_digit(size):
+    rng = np.random.default_rng(0)
+    rows, columns = np.indices((size, size)) / size
+    noise = rng.normal(size=(size, size))
+    waves = np.sin(300 * columns / size**0.5) * np.sin(300 * rows / size**0.5)
+    return {
+        "black": 0 * rows,
+        "white": 0 * rows + 1,
+        "gradient": 0.3 + 0.5 * columns,
+        "noise": 0.5 + 0.1 * noise,
+        "noise on a gradient": 0.3 + 0.5 * columns + 0.01 * noise,
+        "any pixel": rng.random((size, size)),
+        "blob": 0.8 - 0.6 * ((rows - 0.5) ** 2 + (columns - 0.4) ** 2 < 0.06),
+        "round light": 1 - 0.5 * ((rows - 0.5) ** 2 + (columns - 0.5) ** 2),
+        "cloth": 0.6 + 0.1 * waves + 0.02 * noise,
+    }
+
+
+@pytest.mark.parametrize("size", [28, 100, 400])
+@pytest.mark.parametrize("kind", without_digit(2))
+def test_where_no_digit_is_none_is_found(kind, size):
+    assert find_digits(picture(without_digit(size)[kind])) == []
+
+
+@pytest.mark.parametrize("squared", [False, True])
+@pytest.mark.parametrize(
+    ("gap", "width", "ink"), [(60, 12, 0.24), (60, 12, 0.48), (120, 8, 0.6)]
+)
+def test_lines_of_paper_are_no_digits(gap, width, ink, squared):
+    grey = paper_with_lines((1400, 1050), gap, width, ink, squared)
+    assert find_digits(picture(grey)) == []
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 1000), (1000, 1), (2, 3), (1600, 20)])
+@pytest.mark.parametrize("fill", ["white", "random"])
+def test_pictures_of_odd_shapes_are_searched_too(shape, fill):
+    random = np.random.default_rng(0).random(shape)
+    find_digits(picture(random if fill == "random" else np.ones(shape)))
+
+
+# --- what is read
+
+
+@pytest.fixture(scope="module")
+def sure_digits(trained_model, bundled_digits):
+    """Test digits (n, 28, 28) that the model is sure of, and its answers."""
+    grey = data.normalize(bundled_digits.x_test[:60])
+    probabilities = trained_model(grey).numpy()
+    sure = probabilities.max(axis=1) > 0.99
+    assert sum(sure) > 25
+    return grey[sure], [str(digit) for digit in probabilities[sure].argmax(axis=1)]
+
+
+@pytest.mark.parametrize("side", [28, 64, 200])
+@pytest.mark.parametrize("margin", [0, 0.05, 0.1])
+def test_digits_cropped_to_their_box_are_read(trained_model, sure_digits, side, margin):
+    read, answers = [], []
+    for grey, true in zip(*sure_digits, strict=True):
+        rows, columns = np.nonzero(grey > 0.1)
+        crop = picture(grey).crop(
+            (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+        )
+        scale = side * (1 - 2 * margin) / max(crop.size)
+        size = [max(1, round(scale * length)) for length in crop.size]
+        crop = np.pad(np.asarray(crop.resize(size)), round(margin * side)) / 255
+        read += [answer(trained_model, find_digits(picture(p))) for p in (crop, 1 - crop)]
+        answers += [true, true]
+    assert np.mean(np.equal(read, answers)) >= 0.95
+
+
+@pytest.mark.parametrize("times", [2, 5, 12])
+def test_the_size_of_a_drawing_does_not_matter(trained_model, sure_digits, times):
+    pictures, answers = sure_digits
+    side = 28 * times
+    found = [find_digits(picture(grey).resize((side, side))) for grey in pictures]
+    assert [answer(trained_model, lines) for lines in found] == answers
+
+
+def test_mnist_is_found_and_read_as_well_as_directly(trained_model, bundled_digits):
+    mnist, y_true = data.normalize(bundled_digits.x_test[:300]), bundled_digits.y_test[:300]
+    direct = np.mean(trained_model(mnist).numpy().argmax(axis=1) == y_true)
+    read = [answer(trained_model, find_digits(picture(grey))) for grey in mnist]
+    assert np.mean(np.equal(read, y_true.astype(str))) >= direct - 0.01
+
+
+def test_rendered_pictures_are_read(trained_model):
+    """At least 90 % of the digits, in pictures of every kind; nothing where there are none."""
+    with open(PICTURES / "labels.csv", newline="", encoding="utf-8") as file:
+        labels = list(csv.DictReader(file))
+    right, count = 0, 0
+    for row in labels:
+        text = row["digits"].replace(" ", "")
+        lines = find_digits(PICTURES / "images" / row["file"])
+        read = answer(trained_model, lines).replace(" ", "")
+        if not text:
+            assert read == "", row["file"]
+        if len(read) == len(text):  # a digit too many or too few costs the whole picture
+            right += sum(map(str.__eq__, read, text))
+        count += len(text)
+    assert right / count >= 0.9

@@ -1,0 +1,338 @@
+"""Drawing: with synthetic events on a figure without a display, and with a real mouse."""
+
+import shutil
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from matplotlib import pyplot
+from matplotlib.backend_bases import KeyEvent, MouseEvent
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from PIL import Image
+from scipy import ndimage
+
+from conftest import ROOT, user_environment
+from photos import find_digits
+from window import HEIGHT, PEN, WIDTH, Answer, DrawingWindow
+
+BLUE, GREEN = "#0000FF", "#00FF00"
+ONE = [(200, 200), (200, 300), (200, 400)]
+BAR = [(400, 250), (500, 250), (600, 250)]
+
+
+def arc(x, y, width, height, start, stop):
+    """A stroke along an ellipse, from one angle to another (degrees, clockwise from right)."""
+    t = np.radians(np.linspace(start, stop, 40))
+    return list(zip(x + width / 2 * np.cos(t), y + height / 2 * np.sin(t), strict=True))
+
+
+def read_pieces(paper):
+    """A reading in which each piece of ink is a digit: the first is a 0, the next a 1..."""
+    boxes = [
+        (columns.start, rows.start, columns.stop, rows.stop)
+        for rows, columns in ndimage.find_objects(ndimage.label(paper < 128)[0])
+    ]
+    n = len(boxes)
+    share = np.array([[0.8], [0.9], [0.7]])[:n]
+    probabilities = share * np.eye(10)[:n] + (1 - share) * np.roll(np.eye(10), 1, axis=1)[:n]
+    pixels = np.linspace(0.2, 1, n)[:, None, None] * np.ones((n, 28, 28))
+    colors = [BLUE, GREEN, BLUE][:n]
+    return Answer(f"{n} pieces", np.reshape(boxes, (n, 4)), pixels, probabilities, colors)
+
+
+class Pen:
+    """A user at a window without a display."""
+
+    def __init__(self, read, folder):
+        self.figure = Figure((10, 6), dpi=100)
+        self.canvas = FigureCanvasAgg(self.figure)
+        self.papers = []  # what was read
+        self.window = DrawingWindow(
+            self.figure, lambda p: self.papers.append(p) or read(p), folder
+        )
+
+    def mouse(self, what, x, y, axes=None):
+        point = (axes or self.window.paper).transData.transform((x, y))
+        MouseEvent(f"{what}_event", self.canvas, *point, 1)._process()
+
+    def draw(self, stroke):
+        self.mouse("button_press", *stroke[0])
+        for point in stroke[1:]:
+            self.mouse("motion_notify", *point)
+        self.mouse("button_release", *stroke[-1])
+        self.wait()
+
+    def key(self, key):
+        KeyEvent("key_press_event", self.canvas, key)._process()
+        self.wait()
+
+    def wait(self):
+        """Let the timer's event come until all is read."""
+        for _ in range(500):
+            self.window.poll()
+            if not self.window.pending:
+                return
+            time.sleep(0.01)
+        raise AssertionError("the reading does not end")
+
+    def screen(self):
+        return np.array(self.canvas.buffer_rgba())[..., :3] / 255
+
+    def shows(self, color):
+        """The pixels (n, 2) of a colour: row, column."""
+        return np.argwhere((np.abs(self.screen() - to_rgb(color)) < 0.02).all(axis=2))
+
+    def texts(self):
+        """The texts that are seen, without those that always are."""
+        texts = [text for axes in self.figure.axes[:3] for text in axes.texts]
+        return [text.get_text() for text in texts if text.get_visible() and text.get_text()]
+
+
+@pytest.fixture
+def pen(tmp_path):
+    return Pen(read_pieces, tmp_path)
+
+
+def test_what_is_read_is_what_is_seen(pen):
+    pen.draw(ONE)
+    pen.draw(arc(500, 400, 300, 200, 0, 300))
+    pen.window.answer = Answer()
+    pen.window.redraw()
+    rows, columns = np.mgrid[8:HEIGHT:8, 8:WIDTH:8]
+    x, y = np.rint(pen.window.paper.transData.transform(np.c_[columns.ravel(), rows.ravel()])).T
+    seen = pen.screen()[599 - y.astype(int), x.astype(int)].mean(axis=1)
+    read = pen.papers[-1][rows, columns].ravel()
+    assert 50 < (read < 128).sum() < 500
+    assert ((seen < 0.5) != (read < 128)).mean() < 0.005
+    assert pen.papers[-1].dtype == np.uint8
+    assert (pen.papers[-1].min(), pen.papers[-1].max()) == (0, 255)
+
+
+def test_a_stroke_is_seen_while_it_is_drawn_and_can_be_dropped(pen):
+    pen.draw(ONE)
+    pen.key("s")
+    assert "Saved as drawing.png" in pen.texts()
+    black = [len(pen.shows("black"))]
+    for what, point in zip(
+        ["button_press", "motion_notify", "motion_notify"], BAR, strict=True
+    ):
+        pen.mouse(what, *point)
+        black.append(len(pen.shows("black")))
+    assert "Saved as drawing.png" not in pen.texts()
+    assert np.diff(black)[1:] == pytest.approx(100 * 0.633 * PEN * 0.633, rel=0.2)
+    assert np.diff(black)[0] > 20  # a dot
+    pen.key("ctrl+z")
+    assert pen.window.strokes == [pytest.approx(np.array(ONE), abs=2)]
+
+
+def test_no_ink_touches_the_edge_of_the_paper(pen):
+    for outside in ((450, -90), (-90, 360), (990, 360), (450, 810)):
+        pen.draw([(450, 360), outside])
+    rows, columns = np.nonzero(pen.papers[-1] < 128)
+    margins = rows.min(), columns.min(), HEIGHT - rows.max(), WIDTH - columns.max()
+    assert margins == pytest.approx((10, 10, 10, 10), abs=2)
+
+
+def test_keys_of_matplotlib_do_nothing(tmp_path):
+    pyplot.switch_backend("agg")
+    window = DrawingWindow(pyplot.figure(), read_pieces, tmp_path)
+    position = window.paper.transData.transform((450, 360))
+    KeyEvent("key_press_event", window.canvas, "l", *position)._process()
+    assert window.paper.get_yscale() == "linear"
+    pyplot.close("all")
+
+
+def test_a_fast_stroke_is_smooth_and_as_wide_as_the_pen(pen):
+    pen.draw(arc(450, 360, 400, 400, 0, 702)[::2])  # 36 degrees from point to point
+    ink = 1 - pen.papers[-1] / 255
+    y, x = np.mgrid[:HEIGHT, :WIDTH] + 0.5
+    radius = np.hypot(x - 450, y - 360)
+    sector = np.int64(np.degrees(np.arctan2(y - 360, x - 450)) // 6)
+    away = [n for n in range(-30, 30) if abs(n) > 12]  # from the stroke's ends
+    mean = ndimage.sum(ink * radius, sector, away) / ndimage.sum(ink, sector, away)
+    assert np.ptp(mean) < 3  # straight lines from point to point would give 10
+    length = mean.mean() * np.radians(6) * len(away)
+    assert ndimage.sum(ink, sector, away).sum() / length == pytest.approx(PEN, abs=0.8)
+
+
+def test_reading_is_shown_for_the_digit_drawn_last_or_clicked_on(pen):
+    assert pen.texts() == ["Draw digits here"]
+    pen.draw(ONE)
+    pen.draw(BAR)
+    assert pen.texts() == ["2 pieces", "0", "1", "90.0 %", "10.0 %"]
+    blue, green = pen.shows(BLUE), pen.shows(GREEN)
+    assert len(green) > 2000  # the bar of the 1, and box and label
+    assert 300 < len(blue) < 1000
+    right, bottom = pen.window.paper.transData.transform((200 + PEN / 2, 400 + PEN / 2))
+    lower = blue[blue[:, 0] > 599 - bottom - 50]  # without the label
+    assert lower.max(axis=0) == pytest.approx((600 - bottom, right), abs=2)
+    pen.draw([(201, 300), (202, 301)])  # a click
+    assert np.array_equal(pen.papers[-1], pen.papers[-2])
+    assert pen.texts() == ["2 pieces", "0", "1", "80.0 %", "20.0 %"]
+    assert len(pen.shows(BLUE)) > 2000
+    assert 300 < len(pen.shows(GREEN)) < 1000
+    pen.draw([(700, 600)])  # a click beside all digits leaves a dot
+    assert "3 pieces" in pen.texts()
+
+
+@pytest.mark.parametrize("key", ["ctrl+z", "backspace"])
+def test_no_trace_stays_of_what_is_undone(pen, key):
+    screens = [pen.screen()]
+    for stroke in (ONE, BAR):
+        pen.draw(stroke)
+        screens.append(pen.screen())
+    for screen in screens[1::-1]:
+        pen.key(key)
+        assert np.array_equal(pen.screen(), screen)
+    pen.key(key)
+    assert np.array_equal(pen.screen(), screens[0])
+
+
+@pytest.mark.parametrize("key", ["escape", "delete"])
+def test_paper_is_cleared_and_that_is_undone(pen, key):
+    empty = pen.screen()
+    pen.draw(ONE)
+    drawn = pen.screen()
+    pen.key(key)
+    assert np.array_equal(pen.screen(), empty)
+    pen.key("ctrl+z")
+    assert np.array_equal(pen.screen(), drawn)
+
+
+def test_buttons_do_what_they_say(pen, tmp_path):
+    pen.draw(ONE)
+    pen.draw(BAR)
+    strokes = []
+    for button in (pen.window.buttons[i] for i in (2, 0, 1)):
+        assert button.label.get_text().split()[0] in ("Save", "Undo", "Clear")
+        pen.mouse("button_press", 0.5, 0.5, button.ax)
+        pen.mouse("button_release", 0.5, 0.5, button.ax)
+        strokes.append(len(pen.window.strokes))
+    assert strokes == [2, 1, 0]
+    assert (tmp_path / "drawing.png").exists()
+
+
+def test_drawings_are_saved_and_never_overwritten(pen, tmp_path, capsys):
+    pen.key("s")  # nothing to save
+    for name in ("drawing.png", "drawing-2.png", "drawing-3.png"):
+        pen.draw(ONE)
+        pen.key("s")
+        assert capsys.readouterr().out == f"Saved {tmp_path / name}\n"
+        saved = np.asarray(Image.open(tmp_path / name))
+        assert np.array_equal(saved, pen.papers[-1])
+    assert len(list(tmp_path.iterdir())) == 3
+    pen.window.folder = tmp_path / "missing"
+    pen.key("S")
+    assert "drawing.png not saved: No such file" in capsys.readouterr().err
+
+
+def test_a_reading_that_was_overtaken_is_not_shown(tmp_path):
+    go_on = threading.Event()
+    pen = Pen(lambda paper: go_on.wait(5) and read_pieces(paper), tmp_path)
+    empty = pen.screen()
+    for what, point in zip(
+        ("button_press", "motion_notify", "button_release"), ONE, strict=True
+    ):
+        pen.mouse(what, *point)
+    pen.window.poll()
+    assert pen.window.pending
+    pen.key("escape")
+    go_on.set()
+    pen.window.reader.shutdown()
+    pen.window.poll()
+    assert np.array_equal(pen.screen(), empty)
+
+
+@pytest.mark.parametrize("seconds", [0, 0.06])
+def test_only_a_fast_reading_goes_on_during_a_stroke(tmp_path, seconds):
+    pen = Pen(lambda paper: time.sleep(seconds) or read_pieces(paper), tmp_path)
+    pen.draw(ONE)
+    pen.mouse("button_press", *BAR[0])
+    pen.mouse("motion_notify", *BAR[1])
+    assert len(pen.papers) == 1  # never within an event
+    pen.wait()
+    assert len(pen.papers) == (2 if seconds == 0 else 1)
+
+
+def test_the_network_reads_what_is_drawn(tmp_path, trained_model):
+    answers = []
+
+    def read_digits(paper):
+        lines = find_digits(Image.fromarray(paper))
+        digits = np.stack([digit.pixels for line in lines for digit in line])
+        answers.append(([*map(len, lines)], [*trained_model(digits).numpy().argmax(axis=1)]))
+        return Answer()
+
+    pen = Pen(read_digits, tmp_path)
+    pen.draw(arc(200, 200, 130, 220, -90, 270))
+    pen.draw([(400, 90), (395, 150), (395, 250), (390, 310)])
+    pen.draw(arc(600, 150, 110, 110, -150, 90) + arc(600, 255, 130, 110, -90, 150))
+    pen.draw([(220, 450), (260, 450), (320, 450), (335, 460), (330, 480), (260, 700)])
+    assert answers[-1] == ([3, 1], [0, 1, 3, 7])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is always a display")
+@pytest.mark.parametrize("open_window", ["draw(None, '.')", "show('a.png')"])
+@pytest.mark.parametrize("backend", ["TkAgg", "agg", ""])
+def test_without_a_display_one_line_says_so(tmp_path, open_window, backend):
+    Image.new("L", (9, 9)).save(tmp_path / "a.png")
+    environment = user_environment(tmp_path) | {"MPLBACKEND": backend, "PYTHONPATH": str(ROOT)}
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        environment.pop(name, None)
+    result = subprocess.run(
+        [sys.executable, "-c", f"import window; window.{open_window}"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert result.stderr.splitlines()[-1].startswith("OSError: no window can be opened: there")
+    assert "python3-tk" in result.stderr
+
+
+@pytest.fixture
+def display():
+    """The name of a display that nobody sees, 1000 x 600."""
+    if not shutil.which("Xvfb") or not shutil.which("xdotool"):
+        pytest.skip("Xvfb or xdotool is not installed")
+    pytest.importorskip("tkinter", reason="this Python has no Tk")
+    command = ["Xvfb", "-displayfd", "1", "-dpi", "96", "-screen", "0", "1000x600x24"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
+        yield f":{server.stdout.readline().decode().strip()}"
+        server.terminate()
+
+
+def test_a_real_mouse_draws_in_a_real_window(display, tmp_path):
+    environment = user_environment(tmp_path) | {"DISPLAY": display, "PYTHONPATH": str(ROOT)}
+    options = {"cwd": tmp_path, "env": environment, "text": True, "stdout": subprocess.PIPE}
+    options["stderr"] = subprocess.PIPE
+    script = (
+        "import numpy, window\n"
+        "def read(paper):\n"
+        "    print(paper.shape, flush=True)\n"
+        "    return window.Answer()\n"
+        "paper = window.draw(read, '.')\n"
+        "y, x = numpy.nonzero(paper < 128)\n"
+        "print(x.min(), x.max(), y.min(), y.max())"
+    )
+    mouse = "search --sync --name Draw.digits sleep 1 mousemove 100 150 mousedown 1"
+    mouse += (
+        "".join(f" mousemove {x} 150 sleep 0.01" for x in range(100, 304, 4)) + " mouseup 1"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], **options) as process:
+        subprocess.run(["xdotool", *mouse.split()], check=True, timeout=30, **options)
+        assert process.stdout.readline() == "(720, 900)\n"
+        subprocess.run(["xdotool", "key", "s", "sleep", "1", "key", "q"], check=True, **options)
+        printed, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (0, "")
+    saved, corners = printed.splitlines()
+    assert saved == "Saved drawing.png"
+    left, right, top, bottom = map(int, corners.split())
+    assert (left, right) == pytest.approx((105, 437), abs=6)
+    assert bottom - top == pytest.approx(PEN, abs=2)
+    assert (np.asarray(Image.open(tmp_path / "drawing.png")) < 128).sum() > 300 * PEN

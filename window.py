@@ -1,0 +1,424 @@
+"""What opens on a screen: paper to draw digits on, read while they are drawn, and pictures."""
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import count
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.backend_bases import Event, KeyEvent, MouseButton, MouseEvent
+from matplotlib.backends.backend_agg import RendererAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import PathPatch, Rectangle
+from matplotlib.path import Path as Curve
+from matplotlib.transforms import Affine2D, Bbox
+from matplotlib.widgets import Button
+from PIL import Image
+
+# pyplot is imported inside functions: only a window needs it, not a figure that is given.
+
+DPI = 100
+WINDOW = (1000, 600)  # pixels when it opens
+WIDTH, HEIGHT = 900, 720  # pixels of the paper, however large it is on the screen
+PEN = 11  # pixels: 1.2 % of the paper's width, as a pen on a small note
+MARGIN = 16  # pixels that the pen keeps from the edge: ink that touches it counts as cut off
+CLICK = 4  # pixels: what stays within them is a click, for a hand is never quite still
+POLL = 30  # milliseconds until the next look whether a reading has ended
+LIVE = 0.05  # seconds: a reading that takes longer waits for the end of the stroke
+BOTTOM = 0.13  # of paper and panel, as a share of the window's height
+TITLE = 20  # points of up to 34 characters; a longer title is smaller
+LABEL = 30  # pixels above a digit's box: without them, the label stands in the box
+GREYS = {"window": "#ECECEC", "lines": "#BBBBBB", "bars": "#A8A8A8", "text": "#666666"}
+
+
+class Answer(NamedTuple):
+    """What was read on the paper, with n digits; without arguments, nothing."""
+
+    title: str = ""  # such as "1812  97.3 %"
+    boxes: np.ndarray = np.empty((0, 4))  # (n, 4): left, top, right, bottom in pixels
+    pixels: np.ndarray = np.empty((0, 28, 28))  # (n, 28, 28) in [0, 1], as the network sees
+    probabilities: np.ndarray = np.empty((0, 10))  # (n, 10)
+    colors: Sequence[str] = ()  # (n,), of boxes, their labels and the highest bar
+
+
+def draw(read: Callable[[np.ndarray], Answer], folder: str | Path) -> np.ndarray | None:
+    """Open a window to draw in and wait until it is closed; see `DrawingWindow`.
+
+    Returns the paper, (720, 900) uint8 with 255 for white, or None if nothing is drawn on
+    it. Raises OSError where no window can be opened.
+    """
+    figure = open_figure(*WINDOW, toolbar="None")
+    figure.canvas.manager.set_window_title("Draw digits")
+    window = DrawingWindow(figure, read, folder)
+    wait_until_closed()
+    return rasterise(window.strokes) if window.strokes else None
+
+
+def show(path: str | Path) -> None:
+    """Open the picture file in a window and wait until that is closed.
+
+    Raises OSError where no window can be opened.
+    """
+    picture = np.asarray(Image.open(path))
+    figure = open_figure(picture.shape[1], picture.shape[0])
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.imshow(picture)
+    axes.set_axis_off()
+    wait_until_closed()
+
+
+def open_figure(width: int, height: int, **settings: str) -> Figure:
+    """A figure of so many pixels in a window, with matplotlib's `settings` for that.
+
+    Raises OSError where no window can be opened.
+    """
+    from matplotlib import pyplot
+
+    try:
+        with matplotlib.rc_context(settings):
+            figure = pyplot.figure(figsize=(width / DPI, height / DPI), dpi=DPI)
+        opened = figure.canvas.required_interactive_framework is not None
+    except Exception:  # each window system fails in its own way
+        opened = False
+    if not opened:
+        raise OSError(
+            "no window can be opened: there must be a display and a window system for Python, "
+            "such as Tk (on Debian and Ubuntu: sudo apt install python3-tk)"
+        )
+    return figure
+
+
+def wait_until_closed() -> None:
+    """Let the user work in the open windows until all are closed; Ctrl-C closes them too."""
+    from matplotlib import pyplot
+
+    interrupts = []
+
+    def interrupt(*_: object) -> None:
+        # An exception would be lost: Tk only prints what is raised while it handles an event.
+        interrupts.append(KeyboardInterrupt())
+        pyplot.close("all")
+
+    previous_handler = signal.signal(signal.SIGINT, interrupt)
+    try:
+        pyplot.show(block=True)
+    finally:
+        signal.signal(signal.SIGINT, previous_handler)
+        pyplot.close("all")
+    if interrupts:
+        raise interrupts[0]
+
+
+class DrawingWindow:
+    """Paper to draw digits on in a figure, what is read on it, and what the network sees.
+
+    A click on a digit shows what the network makes of this one. The figure may be in a
+    window or in a notebook. Keep the object as long as it shall work.
+    """
+
+    def __init__(
+        self, figure: Figure, read: Callable[[np.ndarray], Answer], folder: str | Path = "."
+    ) -> None:
+        """Fill `figure`; save drawings in `folder`.
+
+        `read` is given the paper, (720, 900) uint8 with 255 for white. It runs in a thread of
+        its own, so that drawing goes on meanwhile.
+        """
+        self.figure, self.canvas, self.folder = figure, figure.canvas, Path(folder)
+        self.read, self.reader = read, ThreadPoolExecutor(max_workers=1)
+        self.pending: Future | None = None  # the reading that is not finished
+        self.changed = False  # since the last reading was started
+        self.reading_time = np.inf  # seconds that it took
+        self.answer = Answer()
+        self.versions = [[]]  # the finished strokes after each change, for undo
+        self.stroke = []  # points (x, y) of the one that is being drawn
+        self.focus = (0, 0)  # point drawn or clicked on last: the panel is about its digit
+        figure.set_facecolor(GREYS["window"])
+        self.lay_out_paper()
+        self.lay_out_panel()
+        self.lay_out_buttons()
+        self.connect()
+        self.canvas.draw()
+
+    @property
+    def strokes(self) -> list[list[tuple[float, float]]]:
+        """The strokes on the paper, each as points (x, y) in its pixels."""
+        return self.versions[-1] + ([self.stroke] if self.stroke else [])
+
+    def lay_out_paper(self) -> None:
+        """Add the paper and what is drawn and written on it."""
+        self.paper = self.figure.add_axes((0.03, BOTTOM, 0.6, 0.76), anchor="W")
+        self.paper.set(xlim=(0, WIDTH), ylim=(HEIGHT, 0), aspect="equal", navigate=False)
+        self.paper.set(xticks=[], yticks=[])
+        self.paper.spines[:].set_color(GREYS["lines"])
+        style = {"fill": False, "capstyle": "round", "joinstyle": "round", "animated": True}
+        self.ink = self.paper.add_patch(PathPatch(curve([]), **style))
+        self.tip = self.paper.add_patch(PathPatch(curve([]), **style))
+        self.marks = []  # boxes and their labels
+        self.title = self.paper.text(0, -14, "", animated=True)
+        style = {"ha": "center", "color": GREYS["text"], "animated": True}
+        self.hint = self.paper.text(WIDTH / 2, HEIGHT / 2, "Draw digits here", **style)
+        self.hint.set_fontsize(20)
+        self.message = self.paper.text(WIDTH / 2, HEIGHT - 20, "", fontsize=9, **style)
+
+    def lay_out_panel(self) -> None:
+        """Add the picture that the network sees of a digit, and a bar for each answer."""
+        form = self.figure.add_axes((0.7, 0.53, 0.27, 0.36), anchor="W")
+        form.set_title("What the network sees", loc="left", fontsize=11)
+        form.set_axis_off()
+        black = np.zeros((28, 28))
+        self.form = form.imshow(black, cmap="gray", vmin=0, vmax=1, animated=True)
+        bars = self.figure.add_axes((0.7, BOTTOM, 0.2, 0.33), facecolor="none")
+        bars.set_title("What it thinks", loc="left", fontsize=11)
+        bars.set(xlim=(0, 1), ylim=(9.5, -0.5), xticks=[], yticks=range(10))
+        bars.tick_params(length=0)
+        bars.spines[:].set_color("none")
+        bars.spines["left"].set_color(GREYS["lines"])
+        self.bars = bars.barh(range(10), np.zeros(10), height=0.7, animated=True)
+        style = {"va": "center_baseline", "fontsize": 9, "animated": True}
+        self.percents = [bars.text(0, n, "", **style) for n in range(10)]
+
+    def lay_out_buttons(self) -> None:
+        """Add the buttons below the paper, each named with its key."""
+        actions = {
+            "Undo (Ctrl-Z)": self.undo,
+            "Clear (Esc)": self.clear,
+            "Save (S)": self.save,
+        }
+        self.buttons = []
+        for i, (name, action) in enumerate(actions.items()):
+            axes = self.figure.add_axes((0.03 + 0.195 * i, 0.04, 0.18, 0.06))
+            axes.spines[:].set_color(GREYS["lines"])
+            button = Button(axes, name, color="white", hovercolor=GREYS["window"])
+            button.on_clicked(lambda _, action=action: action())
+            self.buttons.append(button)
+
+    def connect(self) -> None:
+        """Let the figure's events, and no keys of matplotlib's own, act on the window."""
+        if self.canvas.manager:
+            self.canvas.mpl_disconnect(self.canvas.manager.key_press_handler_id)
+        for name, action in {
+            "button_press_event": self.press,
+            "motion_notify_event": self.move,
+            "button_release_event": self.release,
+            "key_press_event": self.press_key,
+            "draw_event": self.keep_background,
+            "close_event": self.close,
+        }.items():
+            self.canvas.mpl_connect(name, action)
+        self.timer = self.canvas.new_timer(POLL, [(self.poll, (), {})])
+        self.timer.start()
+
+    def press(self, event: MouseEvent) -> None:
+        """Start a stroke."""
+        if event.inaxes is self.paper and event.button == MouseButton.LEFT:
+            self.stroke = [self.position(event)]
+            if self.hint.get_visible() or self.message.get_text():
+                self.message.set_text("")
+                self.redraw()
+            self.draw_tip()
+
+    def move(self, event: MouseEvent) -> None:
+        """Go on with the stroke."""
+        if self.stroke:
+            self.stroke.append(self.position(event))
+            self.changed = True
+            self.draw_tip()
+
+    def draw_tip(self) -> None:
+        """Draw the stroke's newest piece and nothing else: that takes a millisecond."""
+        self.tip.set_path(curve(self.stroke[-3:]))
+        self.tip.draw(self.canvas.get_renderer())
+        width = self.tip.get_linewidth() * self.figure.dpi / 72
+        self.canvas.blit(self.tip.get_window_extent().padded(width))
+
+    def release(self, event: MouseEvent) -> None:
+        """End the stroke, or choose a digit where it was no more than a click on one."""
+        if self.stroke and event.button == MouseButton.LEFT:
+            stroke, self.stroke = self.stroke, []
+            self.focus = stroke[-1]
+            is_click = np.ptp(stroke, axis=0).max() < CLICK
+            if not is_click or not (distances(self.answer.boxes, self.focus) == 0).any():
+                self.versions.append([*self.strokes, stroke])
+            self.changed = True
+            self.redraw()
+
+    def position(self, event: MouseEvent) -> tuple[float, float]:
+        """Where on the paper an event happened, in its pixels and within its margin."""
+        x, y = self.paper.transData.inverted().transform((event.x, event.y))
+        return np.clip(x, MARGIN, WIDTH - MARGIN), np.clip(y, MARGIN, HEIGHT - MARGIN)
+
+    def press_key(self, event: KeyEvent) -> None:
+        """Do what the key stands for."""
+        match (event.key or "").lower():
+            case "ctrl+z" | "cmd+z" | "backspace":
+                self.undo()
+            case "escape" | "delete":
+                self.clear()
+            case "s":
+                self.save()
+            case "q":
+                from matplotlib import pyplot
+
+                pyplot.close(self.figure)
+
+    def undo(self) -> None:
+        """Take back the last stroke, or that the paper was cleared."""
+        if not self.stroke and len(self.versions) > 1:
+            self.versions.pop()
+        self.forget_reading()
+
+    def clear(self) -> None:
+        """Take an empty paper."""
+        if self.strokes:
+            self.versions.append([])
+            self.forget_reading()
+
+    def forget_reading(self) -> None:
+        """Leave no trace of what was read before strokes came back or went."""
+        self.stroke, self.pending, self.changed = [], None, True
+        self.focus = self.strokes[-1][-1] if self.strokes else (0, 0)
+        self.answer = Answer()
+        self.message.set_text("")
+        self.redraw()
+
+    def save(self) -> None:
+        """Write the paper to drawing.png, or drawing-2.png and so on; print the path."""
+        if not self.strokes:
+            return
+        names = (f"drawing-{n}.png" if n > 1 else "drawing.png" for n in count(1))
+        path = next(self.folder / name for name in names if not (self.folder / name).exists())
+        try:
+            Image.fromarray(rasterise(self.strokes)).save(path)
+        except OSError as error:
+            print(f"{path} not saved: {error.strerror}", file=sys.stderr)
+            self.message.set_text(f"{path.name} not saved: {error.strerror}")
+        else:
+            print(f"Saved {path}", flush=True)
+            self.message.set_text(f"Saved as {path.name}")
+        self.redraw()
+
+    def poll(self) -> None:
+        """Show the reading that has ended; start one if the paper is no longer the same."""
+        if self.stroke and self.reading_time > LIVE:
+            return
+        if self.pending and self.pending.done():
+            finished, self.pending = self.pending, None
+            self.answer = finished.result()
+            self.redraw()
+        if self.changed and self.strokes and not self.pending:
+            self.changed = False
+            self.pending = self.reader.submit(self.read_paper, rasterise(self.strokes))
+
+    def read_paper(self, paper: np.ndarray) -> Answer:
+        """Read the paper, (720, 900) uint8, and time it; runs in the reader's thread."""
+        start = time.perf_counter()
+        answer = self.read(paper)
+        self.reading_time = time.perf_counter() - start
+        return answer
+
+    def keep_background(self, _event: Event) -> None:
+        """After the window was drawn, as in a new size: keep what never changes."""
+        points = 72 / self.figure.dpi
+        for patch in (self.ink, self.tip):
+            patch.set_linewidth(PEN * self.paper.bbox.width / WIDTH * points)
+        self.area = Bbox([(0, BOTTOM - 0.01), (1, 1)]).transformed(self.figure.transFigure)
+        self.background = self.canvas.copy_from_bbox(self.area)
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Draw what changes: strokes, reading and what the network makes of one digit."""
+        self.hint.set_visible(not self.strokes)
+        self.ink.set_path(Curve.make_compound_path(*map(curve, self.strokes)))
+        self.title.set_text(self.answer.title)
+        self.title.set_fontsize(TITLE * min(1, 34 / max(1, len(self.answer.title))))
+        self.update_marks()
+        self.update_panel()
+        self.canvas.restore_region(self.background)
+        for artist in (
+            self.title,
+            self.hint,
+            self.ink,
+            *self.marks,
+            self.message,
+            self.form,
+            *self.bars,
+            *self.percents,
+        ):
+            artist.draw(self.canvas.get_renderer())
+        self.canvas.blit(self.area)
+
+    @property
+    def chosen(self) -> int:
+        """Which of the digits read is nearest to the focus."""
+        return int(distances(self.answer.boxes, self.focus).argmin())
+
+    def update_marks(self) -> None:
+        """Put a box with the answer around each digit, a thicker one around the chosen."""
+        for mark in self.marks:
+            mark.remove()
+        self.marks = []
+        answers = self.answer.probabilities.argmax(axis=1)
+        for i, (left, top, right, bottom) in enumerate(self.answer.boxes):
+            box = Rectangle((left, top), right - left, bottom - top, fill=False, animated=True)
+            box.set(color=self.answer.colors[i], linewidth=2 if i == self.chosen else 1)
+            label = self.paper.text(left, top, answers[i], color="white", animated=True)
+            label.set_bbox({"color": self.answer.colors[i], "pad": 2})
+            label.set_verticalalignment("bottom" if top > LABEL else "top")
+            self.marks += [self.paper.add_patch(box), label]
+
+    def update_panel(self) -> None:
+        """Show what the network sees and thinks of the chosen digit, if there is any."""
+        pixels, probabilities = np.zeros((28, 28)), np.zeros(10)
+        colors = [GREYS["bars"]] * 10
+        if len(self.answer.boxes):
+            pixels = self.answer.pixels[self.chosen]
+            probabilities = self.answer.probabilities[self.chosen]
+            colors[probabilities.argmax()] = self.answer.colors[self.chosen]
+        self.form.set_data(pixels)
+        for i, share in enumerate(probabilities):
+            self.bars[i].set(width=share, facecolor=colors[i])
+            text = f"{100 * share:.1f} %" if share > 0.0005 else ""
+            self.percents[i].set(x=share + 0.03, text=text)
+
+    def close(self, _event: Event) -> None:
+        """Stop all that goes on beside the window."""
+        self.timer.stop()
+        self.reader.shutdown()
+
+
+def curve(points: Sequence[tuple[float, float]]) -> Curve:
+    """A smooth curve along points (n, 2) with straight ends.
+
+    It goes through the middle between every two neighbours, bent by the point between.
+    """
+    points = np.array(points, float).reshape(-1, 2)
+    # A single point becomes a dot, which has to have a length to be drawn.
+    stops = np.vstack([(points[1:] + points[:-1]) / 2, points[-1:] + 0.01])
+    vertices = np.stack([points, stops], axis=1).reshape(-1, 2)
+    codes = [Curve.MOVETO] * len(points[:1]) + [Curve.CURVE3] * len(vertices)
+    return Curve(np.vstack([points[:1], vertices]), codes)
+
+
+def rasterise(strokes: Sequence[Sequence[tuple[float, float]]]) -> np.ndarray:
+    """Paper with strokes on it, (720, 900) uint8 with 255 for white."""
+    renderer = RendererAgg(WIDTH, HEIGHT, dpi=72)
+    pen = renderer.new_gc()
+    pen.set_linewidth(PEN)
+    pen.set_capstyle("round")
+    pen.set_joinstyle("round")
+    path = Curve.make_compound_path(*map(curve, strokes))
+    renderer.draw_path(pen, path, Affine2D().scale(1, -1).translate(0, HEIGHT))
+    opacity = np.asarray(renderer.buffer_rgba())[..., 3]
+    return 255 - opacity
+
+
+def distances(boxes: np.ndarray, point: tuple[float, float]) -> np.ndarray:
+    """How far (n,) a point is from boxes (n, 4); 0 in a box."""
+    outside = np.maximum(boxes[:, :2] - point, point - boxes[:, 2:])
+    return np.hypot(*np.maximum(outside, 0).T)
