@@ -1,11 +1,14 @@
 """What several tests share: the scripts run as a user would, small data, trained models."""
 
+import contextlib
 import gzip
 import os
+import pickle
 import signal
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -108,13 +111,22 @@ def bundled_digits():
     return data.load_bundled()
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
-def pytest_collection_modifyitems(items):
-    """Let one process (of pytest-xdist) have all tests that share a run of train.py."""
-    for item in items:
-        for runs in ("bundled_run", "terminal_run"):
-            if runs in item.fixturenames:
-                item.add_marker(pytest.mark.xdist_group(runs))
+def run_once(tmp_path_factory, name, *arguments, **options):
+    """A folder in which `train.py` has run, and its result, in all processes of pytest-xdist.
+
+    The first one that asks makes the folder and runs; the others wait for the result.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir()
+        result = run("train.py", *arguments, cwd=folder, **options)
+        (folder / "unfinished").write_bytes(pickle.dumps(result))
+        (folder / "unfinished").rename(folder / "result")
+    until = time.monotonic() + 300
+    while not (folder / "result").exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    return folder, pickle.loads((folder / "result").read_bytes())
 
 
 @pytest.fixture(scope="session")
@@ -128,8 +140,7 @@ def mnist_npz():
 @pytest.fixture(scope="session")
 def bundled_run(tmp_path_factory):
     """A folder in which `train.py` has run on the bundled digits, and its result."""
-    folder = tmp_path_factory.mktemp("bundled")
-    return folder, run("train.py", cwd=folder)
+    return run_once(tmp_path_factory, "bundled_run")
 
 
 @pytest.fixture(scope="session")
