@@ -91,6 +91,8 @@ def connect(ink: Ink) -> Connected:
         count, labels, stats, centers = cv2.connectedComponentsWithStats(mask & ~lines)
         fills = (stats[:, 2:4] > np.multiply(FILLS, values.shape[::-1])).all(axis=1)
         cut_off = is_cut_off(labels, stats, centers, edge) & ~fills
+        if not (cut_off.any() or lines.any()):
+            break
         around = cv2.dilate(np.uint8(cut_off)[labels] | lines, np.ones((5, 5)))
         values = np.where(around & np.uint8((labels == 0) | cut_off[labels]), 0, values)
     kept = ~cut_off & (np.bincount(labels[values > strong], minlength=count) > 0)
@@ -104,17 +106,18 @@ def is_cut_off(
 ) -> np.ndarray:
     """(n,) True for components that touch the `edge` of the paper and lie near it.
 
-    So do those that touch two sides of the image. `stats` (n, 5) and `centers` (n, 2) are
-    OpenCV's.
+    A component that touches two sides of the image is cut off wherever it lies. `stats`
+    (n, 5) and `centers` (n, 2) are OpenCV's.
     """
     at_edge = np.bincount(labels[edge == 1], minlength=len(stats)) > 0
+    at_edge[0] = False
+    if not at_edge.any():
+        return at_edge
     depth = cv2.distanceTransform(1 - edge, cv2.DIST_L2, 3)
     x, y = centers.astype(int).T
     start, stop = stats[:, :2], stats[:, :2] + stats[:, 2:4]
     sides = np.hstack([start == 0, stop == labels.shape[::-1]]).sum(axis=1)
-    cut_off = at_edge & ((depth[y, x] < CUT_OFF * min(labels.shape)) | (sides > 1))
-    cut_off[0] = False
-    return cut_off
+    return at_edge & ((depth[y, x] < CUT_OFF * min(labels.shape)) | (sides > 1))
 
 
 def is_stroke(connected: Connected, measures: Measures) -> np.ndarray:
