@@ -46,8 +46,8 @@ def plot_training_curves(
     training_name = "training, augmented" if augmented else "training"
     if augmented:
         figure.supxlabel(
-            "Training digits are augmented (rotated, shifted, distorted), so they are harder "
-            f"to read than the {validation_name} digits.",
+            "Training images are augmented (rotated, shifted, distorted), so they are harder "
+            f"to read than the {validation_name} images.",
             fontsize=10,
         )
     epochs = np.arange(1, len(history["loss"]) + 1)
@@ -113,7 +113,7 @@ def plot_confusion_matrix(path: str | Path, matrix: np.ndarray, title: str) -> N
     axes.tick_params(length=0, labelrotation=0)
     axes.set_title(
         f"{title}\n{percent(np.trace(matrix) / matrix.sum(), 2)} correct, "
-        f"{mistakes.sum():,} mistakes in {matrix.sum():,} digits",
+        f"{mistakes.sum():,} mistakes in {matrix.sum():,} images",
         parse_math=False,
     )
     save(figure, path)

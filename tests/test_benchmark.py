@@ -79,7 +79,7 @@ def test_reading_measures_mnist_and_labelled_pictures(
     assert direct[0] == as_pictures[0] == "15"
     assert float(direct[1].split(" ± 0.00 %")[0]) > 90
     assert rows["own, drawn"] == ["2", "100.00 ± 0.00 %", "100.00 ± 0.00 %"]
-    assert rows["pictures, page, no writing"][2] == "no digits"
+    assert rows["pictures, no writing"][2] == "no digits"
     assert "images/s" in rate
 
 

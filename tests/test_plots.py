@@ -85,7 +85,7 @@ def test_confusion_matrix(figures, tmp_path):
     assert all(
         at[row, column] == MATRIX[row, column] for row in range(10) for column in range(10)
     )
-    assert axes.get_title() == "Test digits\n97.22 % correct, 27 mistakes in 972 digits"
+    assert axes.get_title() == "Test digits\n97.22 % correct, 27 mistakes in 972 images"
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("Predicted digit", "True digit")
 
 

@@ -1,4 +1,3 @@
-import contextlib
 import csv
 import json
 import shutil
@@ -270,13 +269,15 @@ def test_of_several_pages_the_first_is_read_and_that_is_said(
     )
 
 
-def test_files_and_folders_as_users_name_them(predict_main, own, tmp_path, trained_file):
+def test_files_and_folders_as_users_name_them(
+    predict_main, own, tmp_path, trained_file, monkeypatch
+):
     (own / "1.png").rename(tmp_path / "-1.png")
     status = predict_main(model=trained_file.parent)[0]
     assert status == 0
-    with contextlib.chdir(tmp_path):
-        arguments = ["--model", trained_file, "--output", "p.png", "--", "-1.png"]
-        assert predict.main(list(map(str, arguments))) == 0
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--model", trained_file, "--output", "p.png", "--", "-1.png"]
+    assert predict.main(list(map(str, arguments))) == 0
 
 
 def test_many_images_are_drawn_least_certain_first(
