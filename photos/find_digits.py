@@ -89,7 +89,7 @@ def find_writing(grey: np.ndarray) -> Components:
             polarities = [True]  # but light ink that leads may be a sheet with small writing
         for dark_ink in polarities:
             found = find_components(find_ink(resize(grey, side), sheet, dark_ink))
-            if side == LEVELS[0]:
+            if side == LEVELS[0] < longest:
                 found = found._replace(score=COARSE * found.score)
             if best is None or found.score > best.score:
                 best = found
