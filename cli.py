@@ -17,7 +17,7 @@ class InputError(Exception):
 
 
 def run_script(name: str, script: Callable[[], None]) -> int:
-    """Run `script` and return the exit status; what the user can mend is one line on stderr.
+    """Run `script` and return the exit status; an error of the user's is one line on stderr.
 
     Status 2 stands for an InputError or OSError, 130 for Ctrl-C, 1 for an output pipe closed
     by its reader. Every other exception is a bug and keeps its traceback. SIGTERM ends the

@@ -160,8 +160,8 @@ class RandomAugmentation(keras.layers.Layer):
         affine = [math.radians(rotation), shear, zoom, zoom, shift, shift]
         self.ranges = np.array(affine + 2 * ELASTIC_GRID**2 * [elastic], np.float32)
         self.seed_generator = keras.random.SeedGenerator()
-        # The coordinates at which an image is sampled are linear in 28 fixed maps: y, x, 1,
-        # and the interpolated displacement of each grid point.
+        # Each pixel of the result is sampled at coordinates that are a weighted sum of fixed
+        # maps: y, x and 1 for the affine part, and a bicubic bump for each grid point.
         y, x = np.indices((28, 28)) - 13.5
         grid = np.eye(ELASTIC_GRID**2).reshape(-1, ELASTIC_GRID, ELASTIC_GRID, 1)
         elastic_maps = keras.ops.image.resize(grid, (28, 28), "bicubic")

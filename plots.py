@@ -24,7 +24,7 @@ MOST_PANELS = 32  # of a person's images in one picture
 PANEL_PIXELS = 1000  # of an image's longer side: more are not seen
 STRIP_CELL = (42, 30)  # pixels (height, width) for a digit of 28 x 28 and its label
 STRIP_COLUMNS = 16
-LABEL_POINTS = 30  # for a digit one inch tall: a label must not hide the line above it
+LABEL_POINTS = 30  # of a label, for each inch of its digit; a larger one hides the line above
 MOST_SHOWN = 50  # digits in a picture: ten rows of five are still seen at one look
 
 
@@ -75,8 +75,8 @@ def plot_training_curves(
 def plot_confusion_matrix(path: str | Path, matrix: np.ndarray, title: str) -> None:
     """Draw `matrix`, counts (10, 10) by true digit (row) and predicted digit (column).
 
-    The colour scale is that of the mistakes: with the diagonal on it, a hundred times as
-    large, every mistake would look like none. Correct predictions are grey.
+    The colour scale covers only the mistakes. The diagonal has counts a hundred times as
+    large; on one scale with it, all mistakes would look like 0. So the diagonal is grey.
     """
     import seaborn  # here: it imports pandas, which `predict.py` need not wait for
 

@@ -322,6 +322,7 @@ def predict_drawing(model: "keras.Model", folder: Path, picture: Path) -> list[d
         pixels = np.stack([digit.pixels for line in lines for digit in line])
         return Reading("drawing", "", drawing, lines, model(pixels).numpy())
 
+    model(np.zeros((1, 28, 28)))  # the first call is slow, and the first reading should not be
     paper = draw(lambda paper: to_answer(read(paper)), folder)
     return [] if paper is None else report([read(paper)], 1, picture)
 
