@@ -111,6 +111,12 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     for name, path in [("--output", args.output), ("--csv", args.csv)]:
         if path and (Path(path).is_dir() or not Path(path).suffix):
             parser.error(f"{name} must name a file with an ending, not {path}")
+    if args.csv and Path(args.csv).suffix.lower() not in (".csv", ".txt"):
+        parser.error(f"--csv must name a .csv or .txt file, not {args.csv}")
+    if args.output in args.images:
+        parser.error(f"--output would replace the image {args.output}")
+    if args.show and Path(args.output).suffix.lower() in (".pdf", ".svg"):
+        parser.error("--show opens no PDF or SVG: give --output another ending")
     if Path(args.model).is_dir():
         args.model = str(Path(args.model, "model.keras"))
     if not Path(args.model).exists():

@@ -33,7 +33,8 @@ class Digit(NamedTuple):
 
     box: tuple[float, float, float, float]  # left, top, right, bottom in the picture's pixels
     pixels: np.ndarray  # float32 (28, 28) in [0, 1], white on black, in MNIST's form
-    space_before: bool  # a gap wider than a digit parts it from the one before in its line
+    # A gap wider than a digit parts it from the one before, in a line of three or more.
+    space_before: bool
 
 
 def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
@@ -56,6 +57,8 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
     if components.score < LEAST_SCORE:
         return []
     shapes = split_touching(group_components(components))
+    if not shapes:
+        return []
     scale = max(grey.shape) / max(components.ink.shape)
     boxes = np.array([shape.box for shape in shapes])
     pixels = [to_mnist(components.ink, shape.mask, shape.box) for shape in shapes]

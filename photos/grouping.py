@@ -53,7 +53,7 @@ def group_components(components: Components) -> list[Shape]:
     part = clear & ~body & (size < LARGEST_PART * typical)
     part &= length > SHORTEST_PART * typical_length
     groups = merge_stacked(np.flatnonzero(body), boxes, typical)
-    for i in np.flatnonzero(part):
+    for i in np.flatnonzero(part) if groups else ():
         add_to_nearest(i, groups, boxes)
     shapes = []
     for group in groups:

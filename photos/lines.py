@@ -37,7 +37,7 @@ def slope(x: np.ndarray, y: np.ndarray) -> float:
 
 def starts_number(line: np.ndarray) -> list[bool]:
     """Whether a gap clearly wider than a digit comes before each box (n, 4) of a line."""
-    if len(line) < 3:
+    if len(line) < 3:  # one gap has no other to compare with
         return [False] * len(line)
     gaps = np.maximum(line[1:, 0] - line[:-1, 2], 0)
     height = np.median(line[:, 3] - line[:, 1])

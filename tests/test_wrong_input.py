@@ -240,6 +240,12 @@ PREDICT = {
     "output is a folder": (options("--output", "."), "--output must name a file"),
     "output has no ending": (options("--output", "x"), "--output must name a file"),
     "output of unknown format": (options("--output", "x.xyz"), "xyz"),
+    "csv over a photo": (options("--csv", "note.jpg"), "--csv must name a .csv or .txt file"),
+    "output over an image": (
+        options("a.png", "--output", "a.png"),
+        "--output would replace the image a.png",
+    ),
+    "pdf to show": (options("--show", "--output", "x.pdf"), "--show opens no PDF or SVG"),
     "csv is a folder": (options("--csv", "."), "--csv must name a file"),
     "csv below a file": (options("--csv", "digits.npz/x.csv"), "digits.npz"),
     "image and mistakes": (options("a.png", "--mistakes"), "leave out IMAGE"),
