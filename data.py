@@ -37,8 +37,8 @@ IDX_FILES = {
 KERAS_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 KERAS_HOME = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
 KERAS_FILE = KERAS_HOME / "datasets" / "mnist.npz"
-# Seconds without an answer. A firewall may drop packets without one, and each of the
-# server's ten or so addresses is tried, so this is short.
+# Seconds to wait for an answer. A firewall may drop packets silently, and each of the
+# server's ten or so addresses is tried. So the time is short.
 DOWNLOAD_TIMEOUT = 5
 PROGRESS_INTERVAL = 5  # seconds between lines on a slow download
 
@@ -204,7 +204,7 @@ def check_arrays(arrays: dict[str, np.ndarray], files: dict) -> dict[str, np.nda
 
 
 def hold_out(mnist: Mnist, count: int) -> Mnist:
-    """A data set without a look at the test set: the last `count` training images replace it.
+    """A data set whose test set is replaced by its last `count` training images, for tuning.
 
     Raises InputError if no training images are left.
     """

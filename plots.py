@@ -205,7 +205,7 @@ def plot_readings(path: str | Path, panels: Sequence[Panel], unsure: float, titl
 
 
 def confidence_colors(confidence: np.ndarray, unsure: float) -> np.ndarray:
-    """The colours (n,) of digits read with a confidence (n,) of at least `unsure`, or less."""
+    """The colours (n,) of digits: another one for a confidence (n,) below `unsure`."""
     return np.where(confidence < unsure, VERMILLION, BLUE)
 
 

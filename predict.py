@@ -302,7 +302,7 @@ def least_certain(panels: "list[Panel]", count: int) -> "list[Panel]":
 
 
 def complain(message: str) -> None:
-    """Say on stderr what the user should know, where the run goes on."""
+    """Print a warning on stderr; the run goes on."""
     print(f"predict.py: {message}", file=sys.stderr)
 
 

@@ -108,7 +108,7 @@ def train(args: argparse.Namespace) -> None:
     Raises OSError if a file cannot be read or written and InputError if the data or the
     arguments do not fit or training diverges.
     """
-    # Here and not above: TensorFlow takes seconds, which --help and wrong arguments save.
+    # Here and not above: importing TensorFlow takes seconds, and --help must not wait.
     from data import batches, hold_out, load_mnist
     from model import build_model, build_training_model, fold_batch_normalization, keras
     from plots import plot_confusion_matrix, plot_training_curves
