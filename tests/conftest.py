@@ -4,7 +4,6 @@ import contextlib
 import gzip
 import os
 import pickle
-import signal
 import struct
 import subprocess
 import sys
@@ -32,19 +31,20 @@ def user_environment(home):
         "KERAS_HOME": str(home),
         "https_proxy": "http://127.0.0.1:9",  # nothing listens there: refused at once
         "MPLBACKEND": "TkAgg",  # needs the display, which must not matter
+        "PYTHONPATH": str(ROOT),
     }
 
 
-def run(script, *arguments, cwd, redirection=None):
-    """Run a script of the project with no network and no cached MNIST.
+def run(*arguments, cwd, shell=None, **environment):
+    """Run Python with `arguments` in the folder `cwd`, as a user there would.
 
-    A shell does the `redirection`, such as ">&-".
+    If a command for the `shell` is given, "$@" in it stands for all that.
     """
-    shell = ["sh", "-c", f'"$@" {redirection}', "sh"] if redirection else []
+    command = [sys.executable, *map(str, arguments)]
     return subprocess.run(
-        [*shell, sys.executable, ROOT / script, *map(str, arguments)],
+        ["sh", "-c", shell, "sh", *command] if shell else command,
         cwd=cwd,
-        env=user_environment(cwd),
+        env=user_environment(cwd) | environment,
         capture_output=True,
         text=True,
     )
@@ -52,37 +52,22 @@ def run(script, *arguments, cwd, redirection=None):
 
 def short_run(path, output):
     """Arguments for two epochs of few steps. Without augmentation they start faster."""
-    options = ["--epochs", "2", "--batch-size", "600"]
+    options = ["--epochs", "2", "--batch-size", "600", "--no-augment"]
     return ["--data", str(path), "--output", str(output), *options]
 
 
-def idx(array):
-    """`array` of bytes as an IDX file, written after the format's description."""
-    header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
-    return header + array.tobytes()
-
-
 def write_idx_folder(folder, arrays, dot=False, compress=False):
-    for name, stem in [
-        ("x_train", "train-images"),
-        ("y_train", "train-labels"),
-        ("x_test", "t10k-images"),
-        ("y_test", "t10k-labels"),
-    ]:
-        file = folder / f"{stem}{'.' if dot else '-'}idx{arrays[name].ndim}-ubyte"
-        raw = idx(arrays[name])
+    """Write `arrays` as IDX files, after the format's description."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, array in arrays.items():
+        kind = "images" if name.startswith("x") else "labels"
+        part = "train" if name.endswith("train") else "t10k"
+        file = folder / f"{part}-{kind}{'.' if dot else '-'}idx{array.ndim}-ubyte"
+        header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
+        raw = header + array.tobytes()
         if compress:
-            file.with_name(file.name + ".gz").write_bytes(gzip.compress(raw))
-        else:
-            file.write_bytes(raw)
-
-
-@pytest.fixture(autouse=True)
-def sigterm_as_before():
-    """Undo what the scripts' `main` does to the handling of SIGTERM."""
-    handler = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, handler)
+            file, raw = file.with_name(f"{file.name}.gz"), gzip.compress(raw)
+        file.write_bytes(raw)
 
 
 @pytest.fixture(scope="session")
@@ -111,24 +96,6 @@ def bundled_digits():
     return data.load_bundled()
 
 
-def run_once(tmp_path_factory, name, *arguments, **options):
-    """A folder in which `train.py` has run, and its result, in all processes of pytest-xdist.
-
-    The first one that asks makes the folder and runs; the others wait for the result.
-    """
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
-    with contextlib.suppress(FileExistsError):
-        folder.mkdir()
-        result = run("train.py", *arguments, cwd=folder, **options)
-        (folder / "unfinished").write_bytes(pickle.dumps(result))
-        (folder / "unfinished").rename(folder / "result")
-    until = time.monotonic() + 300
-    while not (folder / "result").exists() and time.monotonic() < until:
-        time.sleep(0.1)
-    return folder, pickle.loads((folder / "result").read_bytes())
-
-
 @pytest.fixture(scope="session")
 def mnist_npz():
     """The path of the real MNIST, named by the environment variable MNIST_NPZ."""
@@ -139,8 +106,21 @@ def mnist_npz():
 
 @pytest.fixture(scope="session")
 def bundled_run(tmp_path_factory):
-    """A folder in which `train.py` has run on the bundled digits, and its result."""
-    return run_once(tmp_path_factory, "bundled_run")
+    """A folder in which `train.py` has run on the bundled digits, and its result.
+
+    The first process of pytest-xdist that asks makes the folder and runs; the others wait.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "bundled_run"
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir()
+        result = run(ROOT / "train.py", cwd=folder)
+        (folder / "unfinished").write_bytes(pickle.dumps(result))
+        (folder / "unfinished").rename(folder / "result")
+    until = time.monotonic() + 300
+    while not (folder / "result").exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    return folder, pickle.loads((folder / "result").read_bytes())
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,13 @@
 """Outputs replaced as a whole, errors in one line, exit status."""
 
 import io
-import subprocess
 import sys
+import textwrap
 
 import pytest
 
 import cli
-import predict
-from conftest import ROOT, posix_only
+from conftest import posix_only, run
 
 
 def raising(error):
@@ -18,25 +17,21 @@ def raising(error):
     return script
 
 
-def shell(command, script):
-    """Run `command`, in which "$@" stands for Python with the code `script`."""
-    return subprocess.run(
-        ["sh", "-c", command, "sh", sys.executable, "-c", script],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+def run_as_script(body, folder, shell=None):
+    """Run the statements `body` under `cli.run_script`, in a process of its own."""
+    script = f"""
+import cli, os, signal, sys
+def script():{textwrap.indent(body, "    ")}
+sys.exit(cli.run_script("me.py", script))
+"""
+    return run("-c", script, cwd=folder, shell=shell)
 
 
 @pytest.mark.parametrize(
     ("error", "status", "message"),
     [
         (cli.InputError("x.npz: damaged"), 2, "me.py: error: x.npz: damaged\n"),
-        (
-            OSError(28, "No space left on device", "out"),
-            2,
-            "me.py: error: out: No space left on device\n",
-        ),
+        (OSError(28, "No space left", "out"), 2, "me.py: error: out: No space left\n"),
         (KeyboardInterrupt(), 130, "me.py: interrupted\n"),
     ],
 )
@@ -45,27 +40,18 @@ def test_run_script_says_in_one_line_what_the_user_can_mend(capsys, error, statu
     assert capsys.readouterr() == ("", message)
 
 
-def test_run_script_is_silent_on_success(capsys):
-    assert cli.run_script("me.py", lambda: print("done")) == 0
-    assert capsys.readouterr() == ("done\n", "")
-
-
-@pytest.mark.parametrize("bug", [ValueError("a bug"), ZeroDivisionError(), RuntimeError()])
-def test_a_bug_keeps_its_traceback(bug):
-    with pytest.raises(type(bug)):
-        cli.run_script("me.py", raising(bug))
+def test_a_bug_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        cli.run_script("me.py", raising(ZeroDivisionError()))
 
 
 @posix_only
 def test_sigterm_removes_temporary_files(tmp_path):
-    script = f"""
-import cli, os, signal, sys
-def script():
-    with cli.replace_on_success({str(tmp_path)!r}):
-        os.kill(os.getpid(), signal.SIGTERM)
-sys.exit(cli.run_script("me.py", script))
+    body = """
+with cli.replace_on_success("."):
+    os.kill(os.getpid(), signal.SIGTERM)
 """
-    result = shell('"$@"', script)
+    result = run_as_script(body, tmp_path)
     assert (result.returncode, result.stdout, result.stderr) == (143, "", "")
     assert list(tmp_path.iterdir()) == []
 
@@ -74,33 +60,26 @@ sys.exit(cli.run_script("me.py", script))
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_can_be_written_to(tmp_path, closed):
     """And files opened later do not become the closed streams."""
-    path = tmp_path / "file"
-    script = f"""
-import cli, os, sys
-def script():
-    with open({str(path)!r}, "w") as file:
-        print("printed", flush=True)
-        print("complained", file=sys.stderr, flush=True)
-        os.write(1, b"printed"), os.write(2, b"complained")
-        file.write("written")
-sys.exit(cli.run_script("me.py", script))
+    body = """
+with open("file", "w") as file:
+    print("printed", flush=True)
+    print("complained", file=sys.stderr, flush=True)
+    os.write(1, b"printed"), os.write(2, b"complained")
+    file.write("written")
 """
-    result = shell(f'"$@" {closed}', script)
+    result = run_as_script(body, tmp_path, shell=f'"$@" {closed}')
     assert result.returncode == 0
     assert "Traceback" not in result.stderr
-    assert path.read_text() == "written"
+    assert (tmp_path / "file").read_text() == "written"
 
 
 @posix_only
-def test_a_closed_pipe_is_status_1_without_a_word():
-    script = """
-import cli, sys
-def script():
-    for _ in range(100_000):
-        print("a line")
-sys.exit(cli.run_script("me.py", script))
+def test_a_closed_pipe_is_status_1_without_a_word(tmp_path):
+    body = """
+for _ in range(100_000):
+    print("a line")
 """
-    result = shell('{ "$@"; echo $? >&2; } | head -n 1', script)
+    result = run_as_script(body, tmp_path, shell='{ "$@"; echo $? >&2; } | head -n 1')
     assert (result.stdout, result.stderr) == ("a line\n", "1\n")
 
 
@@ -112,14 +91,6 @@ def test_a_stream_that_is_no_text_file_is_left_as_it_is(monkeypatch):
     assert cli.run_script("me.py", raising(cli.InputError("wrong"))) == 2
     assert cli.run_script("me.py", lambda: print("done")) == 0
     assert (stdout.getvalue(), stderr.getvalue()) == ("done\n", "me.py: error: wrong\n")
-
-
-def test_predict_prints_into_a_notebook(random_npz, trained_file, tmp_path, monkeypatch, capfd):
-    monkeypatch.setattr(sys, "stdout", io.StringIO())
-    arguments = ["--model", trained_file, "--data", random_npz, "--output", tmp_path / "p.png"]
-    assert predict.main([str(argument) for argument in arguments]) == 0
-    assert sys.stdout.getvalue().count("test image") == 10
-    assert capfd.readouterr() == ("", "")
 
 
 def test_file_names_that_are_no_valid_text_can_be_printed(monkeypatch):
@@ -170,12 +141,6 @@ def test_an_error_about_another_file_keeps_its_name(tmp_path):
     with pytest.raises(FileNotFoundError) as raised, cli.replace_on_success(tmp_path):
         (tmp_path / "nowhere.npz").read_bytes()
     assert raised.value.filename == str(tmp_path / "nowhere.npz")
-
-
-def test_replace_on_success_makes_the_folder(tmp_path):
-    with cli.replace_on_success(tmp_path / "new" / "folder") as folder:
-        (folder / "file").write_text("new")
-    assert (tmp_path / "new" / "folder" / "file").read_text() == "new"
 
 
 def test_replace_on_success_says_at_once_that_a_file_is_in_the_way(tmp_path):

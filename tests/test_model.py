@@ -2,15 +2,13 @@
 
 import math
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
 import model
-from conftest import ROOT, user_environment
+from conftest import run
 from model import keras, tf
 
 
@@ -26,19 +24,6 @@ def images():
 
 
 # --- the network
-
-
-def test_model_is_784_128_64_10(untrained_model):
-    layers = [
-        (type(layer).__name__, layer.output.shape[1:]) for layer in untrained_model.layers
-    ]
-    assert layers == [
-        ("Flatten", (784,)),
-        ("Dense", (128,)),
-        ("Dense", (64,)),
-        ("Dense", (10,)),
-    ]
-    assert untrained_model.count_params() == 109_386
 
 
 def test_model_computes_what_numpy_computes(untrained_model, images):
@@ -64,14 +49,6 @@ def randomize(changed):
         weight.assign(rng.uniform(low, 2, weight.shape) / math.sqrt(weight.shape[0]))
 
 
-def test_load_model_gives_back_what_was_saved(untrained_model, images, tmp_path):
-    untrained_model.save(tmp_path / "model.keras")
-    loaded = model.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(
-        loaded.predict(images, verbose=0), untrained_model.predict(images, verbose=0)
-    )
-
-
 @pytest.mark.parametrize("shape", [(28, 28, 1), (784,), (1, 28, 28)])
 def test_models_that_take_784_pixels_in_another_shape_are_taken(images, tmp_path, shape):
     layers = [keras.Input(shape), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")]
@@ -90,68 +67,45 @@ def test_models_that_take_784_pixels_in_another_shape_are_taken(images, tmp_path
 def test_importing_is_silent_and_takes_tensorflow(tmp_path):
     (tmp_path / "keras.json").write_text('{"backend": "jax"}')
     code = "from model import keras; print(keras.backend.backend())"
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env=user_environment(tmp_path) | {"KERAS_BACKEND": "jax"},
-        capture_output=True,
-        text=True,
-    )
+    result = run("-c", code, cwd=tmp_path, KERAS_BACKEND="jax")
     assert (result.stdout, result.stderr) == ("tensorflow\n", "")
 
 
-def test_what_an_import_logs_is_shown_only_if_it_fails(capfd):
-    with model._silence_import():
-        os.write(2, b"a banner\n")
-    assert capfd.readouterr() == ("", "")
-
+def test_what_an_import_logs_is_shown_if_it_fails(capfd):
     def fail():
         with model._silence_import():
             os.write(2, b"the CPU lacks an instruction\n")
+            assert capfd.readouterr().err == ""
             raise ImportError
 
     with pytest.raises(ImportError):
         fail()
-    assert capfd.readouterr() == ("", "the CPU lacks an instruction\n")
-
     os.write(2, b"as before\n")
-    assert capfd.readouterr() == ("", "as before\n")
+    assert capfd.readouterr().err == "the CPU lacks an instruction\nas before\n"
 
 
 # --- training
 
 
-@pytest.mark.parametrize("steps", [1, 2, 7, 4690])
-def test_learning_rate_rises_and_falls_to_zero(steps):
-    schedule = model.learning_rate_schedule(0.003, steps)
-    some = range(0, steps + 1, max(1, steps // 70))
-    warmup = max(1, round(0.1 * steps))
-    expected = [
-        0.003 * step / warmup
-        if step < warmup
-        else 0.0015 * (1 + math.cos(math.pi * min(1, (step - warmup) / max(1, steps - warmup))))
-        for step in some
-    ]
-    rates = [float(schedule(step)) for step in some]
-    np.testing.assert_allclose(rates, expected, atol=1e-7)
+@pytest.mark.parametrize(
+    ("epochs", "steps_per_epoch", "shares"),
+    [
+        # The cosine is at 45, 90, 135 and 180 degrees at a quarter of the fall, a half...
+        (2, 20, {0: 0, 1: 0.25, 4: 1, 13: 0.853553, 22: 0.5, 31: 0.146447, 40: 0}),
+        (1, 1, {0: 0, 1: 1}),
+    ],
+)
+def test_learning_rate_rises_in_a_tenth_of_the_run_and_falls(epochs, steps_per_epoch, shares):
+    built = model.build_training_model(epochs, steps_per_epoch, True, learning_rate=0.02)
+    for step, share in shares.items():
+        built.optimizer.iterations.assign(step)
+        assert float(built.optimizer.learning_rate) == pytest.approx(0.02 * share, abs=1e-7)
 
 
 def test_training_is_compiled_and_loops_over_an_epoch():
     """Keras's own choice, "auto", does not compile on a machine without a GPU."""
     built = model.build_training_model(2, 10, augment=True, learning_rate=0.01)
     assert (built.jit_compile, built.steps_per_execution) == (True, 10)
-
-
-def test_learning_rate_is_scheduled_for_the_whole_run():
-    built = model.build_training_model(2, 10, augment=False, learning_rate=0.02)
-    schedule = (
-        built.optimizer.learning_rate_schedule
-        if hasattr(built.optimizer, "learning_rate_schedule")
-        else built.optimizer._learning_rate
-    )
-    assert float(schedule(2)) == pytest.approx(0.02)
-    assert float(schedule(20)) == pytest.approx(0)
-    assert float(schedule(19)) > 0
 
 
 def test_training_model_augments_in_training_only(images):
@@ -167,9 +121,8 @@ def test_training_model_augments_in_training_only(images):
     assert len(outputs(augment=False, training=True)) == 1
 
 
-@pytest.mark.parametrize("augment", [True, False])
-def test_folded_model_computes_what_the_training_model_computes(untrained_model, augment):
-    training_model = model.build_training_model(1, 1, augment, learning_rate=0.01)
+def test_folded_model_computes_what_the_training_model_computes(untrained_model):
+    training_model = model.build_training_model(1, 1, augment=True, learning_rate=0.01)
     randomize(training_model)
     model.fold_batch_normalization(training_model, untrained_model)
     random = np.random.default_rng(0).random((200, 28, 28), np.float32)
@@ -198,38 +151,14 @@ def augment(monkeypatch, images):
     return augment
 
 
-def test_augmentation_with_empty_ranges_changes_nothing(images):
-    augmented = model.RandomAugmentation(**NONE)(images, training=True)
-    np.testing.assert_allclose(augmented, images, atol=1e-6)
-
-
-def test_augmentation_does_nothing_outside_training(images):
-    layer = model.RandomAugmentation()
-    np.testing.assert_array_equal(layer(images), images)
-    np.testing.assert_array_equal(layer(images, training=False), images)
-
-
 @pytest.mark.parametrize("parameter", ["shift", "elastic"])
-@pytest.mark.parametrize("pixels", [1, 3, -2])
+@pytest.mark.parametrize("pixels", [0, 1, -2, 100])
 def test_displacement_by_whole_pixels_shifts_the_array(images, augment, parameter, pixels):
     augmented = augment(
         {parameter: abs(pixels)},
         dict.fromkeys(["shift_y", "shift_x", "elastic"], np.sign(pixels)),
     )
     expected = ndimage.shift(images, (0, -pixels, -pixels), order=0)
-    np.testing.assert_allclose(augmented, expected, atol=1e-4)
-
-
-def test_far_outside_the_image_all_is_empty(augment):
-    np.testing.assert_array_equal(augment({"shift": 100}, {"shift_x": 1, "shift_y": -1}), 0)
-
-
-@pytest.mark.parametrize("sign", [1, -1])
-def test_rotation_is_that_of_scipy(images, augment, sign):
-    augmented = augment({"rotation": 8}, {"angle": sign})
-    expected = ndimage.rotate(
-        images, -8 * sign, axes=(2, 1), reshape=False, order=1, mode="grid-constant"
-    )
     np.testing.assert_allclose(augmented, expected, atol=1e-4)
 
 
