@@ -5,7 +5,7 @@
 
 "training" measures train.py against a plain Keras loop. Every run is a process of its
 own, and the runs take turns, so that whatever else the machine does falls on all of them
-alike. "reading" measures how well the given models read pictures, and how fast.
+alike. "reading" measures how well the given models read pictures.
 Run by hand, on Linux or macOS: it takes some minutes, and a time is nothing to assert in a
 test.
 """
@@ -28,12 +28,15 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from data import load_mnist, normalize
 
 
 def plain_loop(path: str, seed: int, batch_size: int) -> dict:
     """Train as most tutorials do; returns accuracy, seconds and peak memory."""
-    from data import load_mnist, normalize
     from model import build_model, keras
 
     mnist = load_mnist(path)
@@ -81,35 +84,6 @@ RUNS = {
 }
 
 
-def reading_rates(path: str, most: int = 2000) -> tuple[float, float]:
-    """Images a second: read as predict.py does, and one by one with `model.predict`."""
-    import numpy as np
-    from PIL import Image
-
-    from data import load_mnist
-    from model import build_model
-    from predict import read_pictures
-
-    model = build_model()
-    images = load_mnist(path).x_test[:most]
-    with tempfile.TemporaryDirectory() as folder:
-        files = [f"{folder}/{number}.png" for number in range(len(images))]
-        for file, image in zip(files, images, strict=True):
-            Image.fromarray(image).save(file)
-        model.predict(np.zeros((1, 28, 28)), verbose=0)  # compiles
-
-        start = time.perf_counter()
-        for _ in read_pictures(model, files):
-            pass
-        ours = len(files) / (time.perf_counter() - start)
-
-        start = time.perf_counter()
-        for file in files[:100]:
-            image = np.asarray(Image.open(file).convert("L").resize((28, 28))) / 255
-            model.predict(image[np.newaxis], verbose=0)
-        return ours, len(files[:100]) / (time.perf_counter() - start)
-
-
 class Picture(NamedTuple):
     """What is found in a picture of the `kind` that names its row in the table."""
 
@@ -122,15 +96,10 @@ def mnist_images(path: str) -> Iterator[Picture]:
     """The images of MNIST's test set: given to the network, and searched like pictures."""
     from PIL import Image
 
-    from data import load_mnist, normalize
-
     mnist = load_mnist(path)
-    for image, label in zip(normalize(mnist.x_test), mnist.y_test, strict=True):
-        yield Picture("MNIST's test set, directly", str(label), image[None])
-    for image, label in zip(mnist.x_test, mnist.y_test, strict=True):
-        yield Picture(
-            "MNIST's test set, as pictures", str(label), search(Image.fromarray(image))
-        )
+    for image, label in zip(mnist.x_test, mnist.y_test.astype(str), strict=True):
+        yield Picture("MNIST's test set, given directly", label, normalize(image)[None])
+        yield Picture("MNIST's test set, as pictures", label, search(Image.fromarray(image)))
 
 
 def labelled_pictures(folder: str) -> Iterator[Picture]:
@@ -144,8 +113,6 @@ def labelled_pictures(folder: str) -> Iterator[Picture]:
 
 def search(picture: Any) -> Any:
     """The digits found in a picture, as the network sees them: (n, 28, 28) in [0, 1]."""
-    import numpy as np
-
     from photos import find_digits
 
     pixels = [digit.pixels for line in find_digits(picture) for digit in line]
@@ -175,8 +142,6 @@ def reading_accuracy(path: str, models: list[str], folders: list[str]) -> list[s
 
 def read_digits(network: Any, found: Sequence) -> list[str]:
     """What `network` reads in pictures, of which each has digits (n, 28, 28)."""
-    import numpy as np
-
     answers = network(np.concatenate(found)).numpy().argmax(axis=1)
     parts = np.split(answers, np.cumsum([len(digits) for digits in found])[:-1])
     return ["".join(map(str, part)) for part in parts]
@@ -249,11 +214,9 @@ def median_turn(runs: list[dict], loop: list[dict], key: str) -> tuple[float, fl
 def processor() -> str:
     """The processor's name, as far as the system tells it."""
     cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(": ")[1]
-    return platform.processor()
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.split(": ")[1] for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
 
 
 def measure_training(path: str, most_seeds: int) -> None:
@@ -266,22 +229,9 @@ def measure_training(path: str, most_seeds: int) -> None:
                 results[name].append(metrics)
                 print(name, seed, metrics, file=sys.stderr)
     print(table(results))
-    versions = results["train.py"][0]["versions"]
-    print(
-        f"\n{', '.join(f'{name} {version}' for name, version in versions.items())}; "
-        f"{processor()}, {multiprocessing.cpu_count()} processors"
-    )
-
-
-def measure_reading(path: str, models: list[str], folders: list[str]) -> None:
-    """Print how well `models` read, and how many images a second are read."""
-    print("\n".join(in_fresh_process(reading_accuracy, path, models, folders)))
-    rates = [in_fresh_process(reading_rates, path) for _ in range(3)]
-    ours, usual = sorted(rates, key=lambda rate: rate[0] / rate[1])[1]
-    print(
-        f"\nReading 28 x 28 PNG files: {ours:,.0f} images/s, one by one with model.predict "
-        f"{usual:,.0f} images/s, so {ours / usual:.0f} times as many"
-    )
+    versions = results["train.py"][0]["versions"].items()
+    software = ", ".join(f"{name} {version}" for name, version in versions)
+    print(f"\n{software}; {processor()}, {multiprocessing.cpu_count()} processors")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -291,13 +241,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     option("what", choices=["training", "reading"])
     option("models", nargs="*", help="models to read with, one a seed")
     option("--data", required=True, help="MNIST as an .npz file")
-    option(
-        "--seeds",
-        type=int,
-        metavar="N",
-        default=max(run.seeds for run in RUNS.values()),
-        help="train each run with at most N seeds (default: the README's numbers)",
-    )
+    option("--seeds", type=int, default=5, help="seeds of a run, at most (default: 5)")
     option(
         "--pictures",
         metavar="DIR",
@@ -309,7 +253,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.what == "training":
         measure_training(args.data, args.seeds)
     elif args.models:
-        measure_reading(args.data, args.models, args.pictures)
+        print("\n".join(reading_accuracy(args.data, args.models, args.pictures)))
     else:
         parser.error("reading needs at least one model")
 

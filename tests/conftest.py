@@ -47,6 +47,7 @@ def run(*arguments, cwd, shell=None, **environment):
         env=user_environment(cwd) | environment,
         capture_output=True,
         text=True,
+        timeout=300,
     )
 
 

@@ -80,9 +80,8 @@ def test_confusion_matrix_is_coloured_on_the_scale_of_the_mistakes(figures, tmp_
 
 @pytest.mark.parametrize("most", [0, 1, 3, 250])
 def test_mistakes_are_counted_in_whole_numbers(figures, tmp_path, most):
-    plots.plot_confusion_matrix(
-        tmp_path / "x.png", np.diag([750] * 10) + MATRIX // 3 * most, ""
-    )
+    matrix = np.diag([750] * 10) + most * np.eye(10, k=1, dtype=int)
+    plots.plot_confusion_matrix(tmp_path / "x.png", matrix, "")
     labels = texts(figures[0].axes[1].get_yticklabels())
     assert labels
     assert all(label.isdecimal() for label in labels)
@@ -183,10 +182,7 @@ def test_lines_of_the_strip_are_those_of_the_picture_and_wrap(figures, tmp_path)
     strip = figures[0].axes[1]
     heights = [text.get_position()[1] for text in strip.texts]
     assert [heights.count(height) for height in sorted(set(heights))] == [3, 16, 2, 2]
-    assert strip.images[0].get_array().shape == (
-        4 * plots.STRIP_CELL[0],
-        16 * plots.STRIP_CELL[1],
-    )
+    assert strip.images[0].get_array().shape[1] == 16 * plots.STRIP_CELL[1]
 
 
 # Math, letters that the font lacks, bytes that are no text: none may fail or be a warning.

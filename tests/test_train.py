@@ -102,54 +102,26 @@ def test_validation_uses_the_last_training_images_and_no_test_image(
 # --- what is saved
 
 
-@pytest.fixture
-def fitted(monkeypatch):
-    """Nothing is trained: `fit` only gives back a history. The models that it was given."""
-
+def test_options_are_those_of_the_training_and_in_the_metrics(
+    random_npz, tmp_path, monkeypatch
+):
     def fit(training_model, *_, **__):
+        """Nothing is trained."""
         models.append(training_model)
-        keys = ("accuracy", "loss", "val_accuracy", "val_loss")
-        return {key: [0.5] for key in keys}, 1.0
+        return {key: [0.5] for key in ("accuracy", "loss", "val_accuracy", "val_loss")}, 1.0
 
     models = []
     monkeypatch.setattr(train, "fit", fit)
-    return models
-
-
-def test_options_are_those_of_the_training_and_in_the_metrics(random_npz, tmp_path, fitted):
-    arguments = ["--validation", "10", "--learning-rate", "0.02", "--seed", "3"]
     for augment in ("--augment", "--no-augment"):
-        given = [*short_run(random_npz, tmp_path), *arguments, augment]
-        assert train.main(given) == 0
-    augmented, plain = fitted
+        options = ["--learning-rate", "0.02", "--seed", "3", augment]
+        assert train.main([*short_run(random_npz, tmp_path), *options]) == 0
+    augmented, plain = models
     assert len(augmented.layers) == len(plain.layers) + 1
     plain.optimizer.iterations.assign(20)  # the end of the warm-up, a tenth of the run
     assert float(plain.optimizer.learning_rate) == pytest.approx(0.02)
-    expected = {
-        "epochs": 2,
-        "batch_size": 600,
-        "learning_rate": 0.02,
-        "augment": False,
-        "seed": 3,
-        "data": str(random_npz),
-        "dataset": "random.npz",
-        "bundled_digits": False,
-        "training_images": 30,
-        "validation_images": 10,
-    }
+    expected = dict(epochs=2, batch_size=600, learning_rate=0.02, augment=False, seed=3)
+    expected |= dict(data=str(random_npz), dataset="random.npz", bundled_digits=False)
     assert expected.items() <= saved_metrics(tmp_path).items()
-
-
-def test_files_that_cannot_be_replaced_stay(random_npz, tmp_path, monkeypatch, capsys, fitted):
-    def refuse(path, target):
-        raise PermissionError(13, "Permission denied", str(target))
-
-    (tmp_path / "model.keras").write_text("an earlier model")
-    monkeypatch.setattr("pathlib.Path.replace", refuse)
-    assert train.main(short_run(random_npz, tmp_path)) == 2
-    assert "Permission denied" in capsys.readouterr().err
-    assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
-    assert (tmp_path / "model.keras").read_text() == "an earlier model"
 
 
 def test_whole_run_on_the_bundled_digits(bundled_run):
