@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -65,50 +65,38 @@ def train_py(path: str, seed: int, *options: str) -> dict:
     return metrics | {"peak": peak_memory()}
 
 
-class Run(NamedTuple):
-    """A row of the table: the call of `function` with a path, a seed and `options`."""
-
-    seeds: int
-    function: Callable
-    options: tuple = ()
-
-
 LOOP = "plain Keras loop"
+# Of each row: how many seeds, a function, and its arguments after path and seed.
 RUNS = {
-    LOOP: Run(5, plain_loop, (32,)),
-    "plain Keras loop, batches of 128": Run(5, plain_loop, (128,)),
-    "train.py": Run(5, train_py),
-    "train.py --no-augment": Run(5, train_py, ("--no-augment",)),
-    "train.py --epochs 40": Run(3, train_py, ("--epochs", "40")),
-    "train.py --epochs 100": Run(3, train_py, ("--epochs", "100")),
+    LOOP: (5, plain_loop, 32),
+    "plain Keras loop, batches of 128": (5, plain_loop, 128),
+    "train.py": (5, train_py),
+    "train.py --no-augment": (5, train_py, "--no-augment"),
+    "train.py --epochs 40": (3, train_py, "--epochs", "40"),
+    "train.py --epochs 100": (3, train_py, "--epochs", "100"),
 }
 
 
-class Picture(NamedTuple):
-    """What is found in a picture of the `kind` that names its row in the table."""
+def mnist_images(path: str) -> Iterator[tuple[str, str, Any]]:
+    """The images of MNIST's test set: given to the network, and searched like pictures.
 
-    kind: str
-    text: str  # its true digits in reading order
-    digits: Any  # (n, 28, 28) in [0, 1]
-
-
-def mnist_images(path: str) -> Iterator[Picture]:
-    """The images of MNIST's test set: given to the network, and searched like pictures."""
+    Each comes with the name of its row in the table, its true digits and those found.
+    """
     from PIL import Image
 
     mnist = load_mnist(path)
     for image, label in zip(mnist.x_test, mnist.y_test.astype(str), strict=True):
-        yield Picture("MNIST's test set, given directly", label, normalize(image)[None])
-        yield Picture("MNIST's test set, as pictures", label, search(Image.fromarray(image)))
+        yield "MNIST's test set, given directly", label, normalize(image)[None]
+        yield "MNIST's test set, as pictures", label, search(Image.fromarray(image))
 
 
-def labelled_pictures(folder: str) -> Iterator[Picture]:
-    """The pictures in `folder`/images that `folder`/labels.csv has, with digits and kind."""
+def labelled_pictures(folder: str) -> Iterator[tuple[str, str, Any]]:
+    """The pictures in `folder`/images that `folder`/labels.csv names, as `mnist_images`."""
     with open(Path(folder, "labels.csv"), newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            text = row["digits"] if "digits" in row else row["label"]
-            digits = search(Path(folder, "images", row["file"]))
-            yield Picture(f"{Path(folder).name}, {row['kind']}", text.replace(" ", ""), digits)
+            text = (row["digits"] if "digits" in row else row["label"]).replace(" ", "")
+            found = search(Path(folder, "images", row["file"]))
+            yield f"{Path(folder).name}, {row['kind']}", text, found
 
 
 def search(picture: Any) -> Any:
@@ -127,12 +115,12 @@ def reading_accuracy(path: str, models: list[str], folders: list[str]) -> list[s
     from model import load_model
 
     networks = [load_model(model) for model in models]
-    kinds: dict[str, list[Picture]] = {}
-    for picture in chain(mnist_images(path), *map(labelled_pictures, folders)):
-        kinds.setdefault(picture.kind, []).append(picture)
+    kinds: dict[str, list] = {}
+    for kind, *picture in chain(mnist_images(path), *map(labelled_pictures, folders)):
+        kinds.setdefault(kind, []).append(picture)
     rows = ["| pictures | number | read whole | digits right |", "|---|---|---|---|"]
     for kind, pictures in kinds.items():
-        texts, found = [p.text for p in pictures], [p.digits for p in pictures]
+        texts, found = zip(*pictures, strict=True)
         scores = [score(texts, read_digits(network, found)) for network in networks]
         whole, right = zip(*scores, strict=True)
         share = mean_and_deviation(right) if any(texts) else "no digits"
@@ -223,9 +211,9 @@ def measure_training(path: str, most_seeds: int) -> None:
     """Take the runs in turn, each with at most `most_seeds` seeds, and print their table."""
     results: dict[str, list[dict]] = {name: [] for name in RUNS}
     for seed in range(most_seeds):
-        for name, run in RUNS.items():
-            if seed < run.seeds:
-                metrics = in_fresh_process(run.function, path, seed, *run.options)
+        for name, (seeds, function, *options) in RUNS.items():
+            if seed < seeds:
+                metrics = in_fresh_process(function, path, seed, *options)
                 results[name].append(metrics)
                 print(name, seed, metrics, file=sys.stderr)
     print(table(results))

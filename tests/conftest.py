@@ -22,29 +22,25 @@ posix_only = pytest.mark.skipif(
 )
 
 
-def user_environment(home):
-    """The environment of a user with no network, no cached MNIST and no display."""
-    # Importing model.py has set some variables here, which it shall set there by itself.
-    own = {k: v for k, v in os.environ.items() if not k.startswith(("TF_", "KERAS_"))}
-    return own | {
-        "HOME": str(home),
-        "KERAS_HOME": str(home),
-        "https_proxy": "http://127.0.0.1:9",  # nothing listens there: refused at once
-        "MPLBACKEND": "TkAgg",  # needs the display, which must not matter
-        "PYTHONPATH": str(ROOT),
-    }
-
-
 def run(*arguments, cwd, shell=None, **environment):
-    """Run Python with `arguments` in the folder `cwd`, as a user there would.
+    """Run Python as a user with no network, no cached MNIST and no display does in `cwd`.
 
     If a command for the `shell` is given, "$@" in it stands for all that.
     """
     command = [sys.executable, *map(str, arguments)]
+    # Importing model.py has set some variables here, which it shall set there by itself.
+    own = {k: v for k, v in os.environ.items() if not k.startswith(("TF_", "KERAS_"))}
+    user = {
+        "HOME": str(cwd),
+        "KERAS_HOME": str(cwd),
+        "https_proxy": "http://127.0.0.1:9",  # nothing listens there: refused at once
+        "MPLBACKEND": "TkAgg",  # needs the display, which must not matter
+        "PYTHONPATH": str(ROOT),
+    }
     return subprocess.run(
         ["sh", "-c", shell, "sh", *command] if shell else command,
         cwd=cwd,
-        env=user_environment(cwd) | environment,
+        env=own | user | environment,
         capture_output=True,
         text=True,
         timeout=300,

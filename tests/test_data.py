@@ -161,9 +161,8 @@ def test_mnist_is_kept_where_keras_keeps_it(tmp_path, random_npz):
 
 
 def test_bundled_digits_are_balanced_and_mixed(bundled_digits):
-    np.testing.assert_array_equal(np.bincount(bundled_digits.y_train), [400] * 10)
-    np.testing.assert_array_equal(np.bincount(bundled_digits.y_test), [100] * 10)
-    for labels in (bundled_digits.y_train, bundled_digits.y_test):
+    for labels, count in [(bundled_digits.y_train, 400), (bundled_digits.y_test, 100)]:
+        np.testing.assert_array_equal(np.bincount(labels), [count] * 10)
         assert len(set(labels[:50])) == 10
 
 

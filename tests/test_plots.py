@@ -131,10 +131,6 @@ def panel_of(*line_lengths, name="note.jpg", shape=(300, 400)):
     )
 
 
-def draw_readings(path, *panels):
-    plots.plot_readings(path, panels, 0.6, "Digits found")
-
-
 @pytest.mark.parametrize(
     "layout",
     [[[10, 10, 10, 10]], [[1]], [[1]] * 32, [[1], [4, 3], [30], [1]], [[2]] * 5],
@@ -142,7 +138,7 @@ def draw_readings(path, *panels):
 )
 def test_readings(figures, tmp_path, layout):
     panels = [panel_of(*lengths, name=f"{n}.png") for n, lengths in enumerate(layout)]
-    draw_readings(tmp_path / "x.png", *panels)
+    plots.plot_readings(tmp_path / "x.png", panels, 0.6, "Digits found")
     assert figures[0].get_suptitle() == "Digits found"
     photos = [axes for axes in figures[0].axes if axes.patches]
     strips = [axes for axes in figures[0].axes if axes.images and not axes.patches]
@@ -161,7 +157,7 @@ def test_readings(figures, tmp_path, layout):
 
 def test_each_digit_has_its_box_and_the_unsure_another_colour(figures, tmp_path):
     panel = panel_of(3, 2)
-    draw_readings(tmp_path / "x.png", panel)
+    plots.plot_readings(tmp_path / "x.png", [panel], 0.6, "")
     photo, strip = figures[0].axes
     assert photo.get_title() == "note.jpg\n32.8 %"
     frame, *boxes = photo.patches
@@ -178,7 +174,7 @@ def test_each_digit_has_its_box_and_the_unsure_another_colour(figures, tmp_path)
 
 
 def test_lines_of_the_strip_are_those_of_the_picture_and_wrap(figures, tmp_path):
-    draw_readings(tmp_path / "x.png", panel_of(3, 18, 2))
+    plots.plot_readings(tmp_path / "x.png", [panel_of(3, 18, 2)], 0.6, "")
     strip = figures[0].axes[1]
     heights = [text.get_position()[1] for text in strip.texts]
     assert [heights.count(height) for height in sorted(set(heights))] == [3, 16, 2, 2]
@@ -197,5 +193,5 @@ def test_lines_of_the_strip_are_those_of_the_picture_and_wrap(figures, tmp_path)
     ],
 )
 def test_any_file_name_can_be_drawn(figures, tmp_path, name, title):
-    draw_readings(tmp_path / "x.png", panel_of(1, name=name))
+    plots.plot_readings(tmp_path / "x.png", [panel_of(1, name=name)], 0.6, "")
     assert figures[0].axes[0].get_title().split("\n")[0] == title

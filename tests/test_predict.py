@@ -1,6 +1,7 @@
 import csv
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def predict_main(tmp_path, capsys, trained_file):
 
     def call(*arguments, model=trained_file):
         options = ["--model", model, "--output", tmp_path / "p.png"]
-        status = predict.main([*map(str, [*arguments, *options])])
+        status = predict.main([*map(str, [*options, *arguments])])
         return status, capsys.readouterr()
 
     return call
@@ -60,26 +61,20 @@ def test_mistakes(predict_main, tmp_path, bundled_digits):
 
 
 @pytest.fixture
-def model_with_metrics(tmp_path, trained_file):
-    """Make a copy of the trained model with other contents of metrics.json beside it."""
-
-    def make(metrics):
-        copy = shutil.copy(trained_file, tmp_path)
-        if metrics is not None:
-            (tmp_path / "metrics.json").write_text(json.dumps(metrics))
-        return copy
-
-    return make
+def model_copy(tmp_path, trained_file):
+    """A copy of the trained model without metrics.json beside it."""
+    return Path(shutil.copy(trained_file, tmp_path))
 
 
 def test_test_images_are_those_of_the_data_trained_on(
-    predict_main, model_with_metrics, random_npz, monkeypatch
+    predict_main, model_copy, random_npz, monkeypatch
 ):
     titles = []
     monkeypatch.setattr(plots, "plot_predictions", lambda *given: titles.append(given[-1]))
-    model = model_with_metrics({"data": str(random_npz), "bundled_digits": False})
-    assert predict_main("--count", 20, model=model)[0] == 0
-    assert predict_main("--data", data.BUNDLED_FILE, model=model)[0] == 0
+    metrics = {"data": str(random_npz), "bundled_digits": False}
+    model_copy.with_name("metrics.json").write_text(json.dumps(metrics))
+    assert predict_main("--count", 20, model=model_copy)[0] == 0
+    assert predict_main("--data", data.BUNDLED_FILE, model=model_copy)[0] == 0
     assert titles == ["Test images of random.npz", "Test images of mnist-5k.npz"]
 
 
@@ -87,28 +82,28 @@ def test_test_images_are_those_of_the_data_trained_on(
     ("trained_on", "message"),
     [
         (None, "the model has seen the bundled digits in training; give --data PATH"),
-        (
-            "gone.npz",
-            "gone.npz, which the model was trained on, is not there; give --data PATH",
-        ),
+        ("x.npz", "x.npz, which the model was trained on, is not there; give --data PATH"),
     ],
 )
 def test_a_model_is_not_tested_with_digits_that_it_may_have_seen(
-    predict_main, model_with_metrics, monkeypatch, trained_on, message
+    predict_main, model_copy, monkeypatch, trained_on, message
 ):
     monkeypatch.setattr(data, "load_mnist", lambda path: data.load_bundled())
-    model = model_with_metrics({"data": trained_on, "bundled_digits": False})
-    status, printed = predict_main(model=model)
+    metrics = {"data": trained_on, "bundled_digits": False}
+    model_copy.with_name("metrics.json").write_text(json.dumps(metrics))
+    status, printed = predict_main(model=model_copy)
     assert (status, printed.err) == (2, f"predict.py: error: {message}\n")
 
 
-@pytest.mark.parametrize("metrics", [None, {}, []])
+@pytest.mark.parametrize("metrics", [None, "{}", "[]", "no JSON"])
 def test_a_model_from_elsewhere_is_tested_with_mnist(
-    predict_main, model_with_metrics, monkeypatch, bundled_digits, metrics
+    predict_main, model_copy, monkeypatch, bundled_digits, metrics
 ):
     asked = []
     monkeypatch.setattr(data, "load_mnist", lambda *path: asked.append(path) or bundled_digits)
-    status, printed = predict_main("--count", 1, model=model_with_metrics(metrics))
+    if metrics:
+        model_copy.with_name("metrics.json").write_text(metrics)
+    status, printed = predict_main("--count", 1, model=model_copy)
     assert (status, printed.out.count("test image")) == (0, 1)
     assert asked in ([()], [(None,)])
 
@@ -221,20 +216,18 @@ def test_of_several_pages_the_first_is_read_and_that_is_said(
     pages[0].save(tmp_path / "scan.tif", save_all=True, append_images=pages[1:])
     status, printed = predict_main(tmp_path / "scan.tif")
     assert (status, printed.out.count("%")) == (0, 1)
-    assert printed.err == (
-        f"predict.py: {tmp_path}/scan.tif: only the first of 3 pages or frames is read\n"
-    )
+    complaint = f"{tmp_path}/scan.tif: only the first of 3 pages or frames is read"
+    assert printed.err == f"predict.py: {complaint}\n"
 
 
 def test_files_and_folders_as_users_name_them(
     predict_main, own, tmp_path, trained_file, monkeypatch
 ):
     (own / "1.png").rename(tmp_path / "-1.png")
-    status = predict_main(model=trained_file.parent)[0]
-    assert status == 0
     monkeypatch.chdir(tmp_path)
-    arguments = ["--model", trained_file, "--output", "p.png", "--", "-1.png"]
-    assert predict.main(list(map(str, arguments))) == 0
+    status, printed = predict_main("--", "-1.png", model=trained_file.parent)
+    assert status == 0
+    assert printed.out.startswith("-1.png  ")
 
 
 def test_of_many_images_the_least_certain_are_kept_and_drawn(

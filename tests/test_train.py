@@ -127,25 +127,16 @@ def test_options_are_those_of_the_training_and_in_the_metrics(
 def test_whole_run_on_the_bundled_digits(bundled_run):
     folder, result = bundled_run
     assert result.returncode == 0, result.stderr
-    assert result.stderr.startswith("MNIST cannot be downloaded")
-    assert result.stderr.count("\n") == 1
-    data_line = "Data: the bundled digits, 4,000 training images, 1,000 test images"
-    lines = result.stdout.splitlines()
-    assert lines[1] == data_line  # the first one says what was tried
-    metrics = saved_metrics(folder / "outputs")
-    accuracy = metrics["test_accuracy"]
-    assert lines[-1] == f"Test Accuracy: {accuracy:.4f} on the bundled digits"
-    assert accuracy > 0.95
+    (warning,) = result.stderr.splitlines()
+    assert warning.startswith("MNIST cannot be downloaded")
+    _, first, *_, last = result.stdout.splitlines()  # above it stands what was tried
+    assert first == "Data: the bundled digits, 4,000 training images, 1,000 test images"
+    rows, metrics = saved_history(folder / "outputs"), saved_metrics(folder / "outputs")
+    assert last == f"Test Accuracy: {metrics['test_accuracy']:.4f} on the bundled digits"
+    assert metrics["test_accuracy"] > 0.95
     assert metrics["bundled_digits"] is True
-    assert (metrics["training_images"], metrics["test_images"]) == (4000, 1000)
-    assert metrics["parameters"] == 109_386
     # predict.py may have added its picture by now.
     assert {path.name for path in (folder / "outputs").iterdir()} - {"predictions.png"} == SAVED
-
-
-def test_history_counts_from_1_and_ends_with_the_test_result(bundled_run):
-    folder = bundled_run[0] / "outputs"
-    rows, metrics = saved_history(folder), saved_metrics(folder)
     assert list(rows[0]) == ["epoch", "accuracy", "loss", "val_accuracy", "val_loss"]
     assert [row["epoch"] for row in rows] == list(range(1, 11))
     # Measured before and after folding; an image on the border may change sides.
@@ -154,14 +145,10 @@ def test_history_counts_from_1_and_ends_with_the_test_result(bundled_run):
 
 
 def test_metrics_are_those_of_the_saved_model(bundled_run, bundled_digits, trained_model):
-    metrics = saved_metrics(bundled_run[0] / "outputs")
-    x_test, y_true = bundled_digits.x_test / np.float32(255), bundled_digits.y_test
-    probabilities = trained_model.predict(x_test, verbose=0)
-    y_pred = probabilities.argmax(axis=1)
+    metrics, y_true = saved_metrics(bundled_run[0] / "outputs"), bundled_digits.y_test
+    y_pred = trained_model(data.normalize(bundled_digits.x_test)).numpy().argmax(axis=1)
     assert metrics["test_errors"] == np.sum(y_true != y_pred)
     assert metrics["test_accuracy"] == pytest.approx(np.mean(y_true == y_pred))
-    loss = -np.log(probabilities[np.arange(1000), y_true]).mean()
-    assert metrics["test_loss"] == pytest.approx(loss, rel=1e-3)
     recall = [np.mean(y_pred[y_true == digit] == digit) for digit in range(10)]
     assert metrics["recall_per_digit"] == pytest.approx(recall)
 
