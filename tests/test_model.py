@@ -31,9 +31,8 @@ def test_model_computes_what_numpy_computes(untrained_model, images):
     first = np.maximum(images.reshape(5, 784) @ kernel_1 + bias_1, 0)
     second = np.maximum(first @ kernel_2 + bias_2, 0)
     expected = special.softmax(second @ kernel_3 + bias_3, axis=1)
-    np.testing.assert_allclose(
-        untrained_model.predict(images, verbose=0), expected, rtol=1e-3, atol=1e-6
-    )
+    predicted = untrained_model.predict(images, verbose=0)
+    np.testing.assert_allclose(predicted, expected, rtol=1e-3, atol=1e-6)
 
 
 def randomize(changed):
@@ -49,11 +48,8 @@ def test_models_that_take_784_pixels_in_another_shape_are_taken(images, tmp_path
     layers = [keras.Input(shape), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")]
     other = keras.Sequential(layers)
     other.save(tmp_path / "other.keras")
-    np.testing.assert_allclose(
-        model.load_model(tmp_path / "other.keras")(images),
-        other(images.reshape(-1, *shape)),
-        atol=1e-6,
-    )
+    loaded = model.load_model(tmp_path / "other.keras")
+    np.testing.assert_allclose(loaded(images), other(images.reshape(-1, *shape)), atol=1e-6)
 
 
 # --- importing TensorFlow

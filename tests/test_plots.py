@@ -162,13 +162,11 @@ def test_each_digit_has_its_box_and_the_unsure_another_colour(figures, tmp_path)
     assert photo.get_title() == "note.jpg\n32.8 %"
     frame, *boxes = photo.patches
     np.testing.assert_array_equal(frame.get_bbox().extents, (-0.5, -0.5, 399.5, 299.5))
-    bounds = [patch.get_bbox().extents for patch in boxes]
-    np.testing.assert_array_equal(bounds, panel.boxes)
+    np.testing.assert_array_equal([box.get_bbox().extents for box in boxes], panel.boxes)
     expected = [matplotlib.colors.to_rgba(c) for c in [plots.VERMILLION] + [plots.BLUE] * 4]
     assert [patch.get_edgecolor() for patch in boxes] == expected
     assert [matplotlib.colors.to_rgba(text.get_color()) for text in strip.texts] == expected
-    labels = [text.get_bbox_patch().get_facecolor() for text in photo.texts]
-    assert labels == expected
+    assert [text.get_bbox_patch().get_facecolor() for text in photo.texts] == expected
     for text, (left, top, _, _) in zip(photo.texts, panel.boxes, strict=True):
         assert text.get_position() == (left, top)
 
