@@ -5,14 +5,13 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from photos.ink import LIGHT_INK, Ink
+from photos.ink import Ink
 from photos.ruled_lines import find_ruled_lines
 from photos.strokes import Measures, measure
 
-FAINTEST = 0.05  # ink below which there is nothing but the grain of the paper
 ABOVE_NOISE = 5  # standard deviations of the noise by which ink exceeds it
-WEAK = 0.6  # hysteresis: components need strong ink, and end with ink this much weaker
-CLEAR = 8  # times the noise: a component of less contrast counts for less
+FAINTEST = 0.05  # ink below which there is nothing but the grain of the paper
+WEAK = 0.75  # hysteresis: components need strong ink, and end with ink this much weaker
 # Left out is a component that touches the frame and has its centre at most this far from it.
 CUT_OFF = 0.2  # of the shorter side of the image
 # A digit cropped to its bounding box covers so much of both sides of the image, in clear ink.
@@ -56,8 +55,7 @@ def find_components(ink: Ink) -> Components:
     measures = measure(ink, connected.values, connected.labels)
     stroke = is_stroke(connected, measures)
     mass = connected.kept * measures.contrast * connected.area
-    clear = np.minimum(1, measures.contrast / (CLEAR * ink.noise + 1e-6)) ** 2
-    length = stroke * clear * measures.sharpness**4 * mass / measures.stroke_width
+    length = stroke * measures.sharpness**4 * mass / measures.stroke_width
     width, height = (connected.boxes[:, 2:] - connected.boxes[:, :2]).T
     size = np.maximum(width, height)
     whole = (size >= SMALLEST) & (height > FLATTEST * width)
@@ -65,8 +63,6 @@ def find_components(ink: Ink) -> Components:
     share = mass[stroke].sum() / max(mass.sum(), 1e-6)
     detail = np.minimum(1, size / DETAILED)
     score = share * (detail * length)[whole].sum() / max(connected.labels.shape)
-    if not ink.dark_ink:
-        score *= LIGHT_INK
     return Components(
         ink.dark_ink,
         score,

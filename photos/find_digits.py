@@ -51,8 +51,10 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
     else:
         image, shrunk = read_image(picture), 1
     grey = to_grey(image)
-    margin = 1 + max(grey.shape) // 4 if max(grey.shape) < TINY else 0
-    grey = np.pad(grey, margin, constant_values=ground(grey))
+    margin = 0
+    if max(grey.shape) < TINY:
+        margin = 1 + max(grey.shape) // 4
+        grey = np.pad(grey, margin, constant_values=ground(grey))
     components = find_writing(grey)
     if components.score < LEAST_SCORE:
         return []

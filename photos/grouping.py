@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from photos.components import FLATTEST, Components
@@ -14,12 +15,11 @@ LARGEST_PART, SHORTEST_PART = 1.2, 0.03  # a bar or a dot beside a body
 
 # Two components one above the other are one digit
 OVERLAP = 0.3  # if they share so much of the narrower one's columns,
-STACK_GAP = 0.25  # with a gap of at most so much of the taller one's height,
 TALLEST = 1.3  # and together are at most so many typical digits tall.
 PART_GAP = 0.15  # largest gap between a part and its digit, as a share of the larger one
 
 WIDEST = 1.4  # width of the widest digit, in median heights; a wider one is several
-UPRIGHT = 1.15  # width / height below which nothing is split
+UPRIGHT = 1.3  # width / height below which nothing is split
 MARGIN = 0.3  # of the height: few digits are narrower
 MOST_CUT = 1.6  # ink that the cut between two digits crosses at most, in stroke widths
 LOWEST = 0.6  # height of the lower part of a cut, as a share of the whole
@@ -43,29 +43,25 @@ def group_components(components: Components) -> list[Shape]:
     width, height = (boxes[:, 2:] - boxes[:, :2]).T
     size = np.maximum(width, height)
     weights = length * components.whole
-    typical, typical_length, typical_contrast = (
-        weighted_median(values, weights) for values in (size, length, components.contrast)
-    )
-    clear = components.contrast > FAINTEST * typical_contrast
-    body = clear & (size > SMALLEST_BODY * typical) & (size < LARGEST_BODY * typical)
+    typical, typical_length = (weighted_median(values, weights) for values in (size, length))
+    body = (size > SMALLEST_BODY * typical) & (size < LARGEST_BODY * typical)
     body &= length > SHORTEST_BODY * typical_length
     body &= height > FLATTEST * np.minimum(width, typical)  # digits that touch are wide
-    part = clear & ~body & (size < LARGEST_PART * typical)
-    part &= length > SHORTEST_PART * typical_length
+    part = (length > 0) & ~body & (size < LARGEST_PART * typical)
     groups = merge_stacked(np.flatnonzero(body), boxes, typical)
     for i in np.flatnonzero(part) if groups else ():
         add_to_nearest(i, groups, boxes)
-    shapes = []
-    for group in groups:
-        left, top, right, bottom = box = box_around(boxes[group]).tolist()
-        mask = np.isin(components.labels[top:bottom, left:right], group)
-        shapes.append(Shape(tuple(box), mask))
-    return shapes
+    return [to_shape(group, components) for group in groups]
 
 
 def weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
-    """The value (of n) up to which half of the weights lie."""
-    return float(np.quantile(values, 0.5, weights=weights, method="inverted_cdf"))
+    """The value (of n) up to which half of the weights lie.
+
+    `np.quantile` takes twenty times as long: a tenth of the time of a small picture.
+    """
+    order = np.argsort(values)
+    up_to = np.cumsum(weights[order])
+    return values[order][np.searchsorted(up_to, up_to[-1] / 2)]
 
 
 def box_around(boxes: np.ndarray) -> np.ndarray:
@@ -92,11 +88,7 @@ def is_stacked(box: np.ndarray, other: np.ndarray, typical: float) -> bool:
     narrower = min(box[2] - box[0], other[2] - other[0])
     taller = max(box[3] - box[1], other[3] - other[1])
     height = max(box[3], other[3]) - min(box[1], other[1])
-    return (
-        -gap[0] > OVERLAP * narrower
-        and gap[1] < STACK_GAP * taller
-        and height < TALLEST * max(typical, taller)
-    )
+    return -gap[0] > OVERLAP * narrower and height < TALLEST * max(typical, taller)
 
 
 def add_to_nearest(part: int, groups: list[list[int]], boxes: np.ndarray) -> None:
@@ -110,38 +102,45 @@ def add_to_nearest(part: int, groups: list[list[int]], boxes: np.ndarray) -> Non
         groups[share.argmin()].append(part)
 
 
+def to_shape(group: list[int], components: Components) -> Shape:
+    """The shape of a group of components, given by their indices."""
+    left, top, right, bottom = box = box_around(components.boxes[group]).tolist()
+    chosen = np.zeros(len(components.boxes), bool)
+    chosen[group] = True
+    return Shape(tuple(box), chosen[components.labels[top:bottom, left:right]])
+
+
 def split_touching(shapes: list[Shape]) -> list[Shape]:
-    """Cut upright what is too wide for one digit, compared with the median height.
-
-    So a single digit is never split.
-    """
-    if len(shapes) == 1:
-        return shapes
-    widest = WIDEST * np.median([len(shape.mask) for shape in shapes])
-    return [part for shape in shapes for part in cut_up(shape, widest)]
+    """Cut upright what is too wide for one digit."""
+    return [part for shape in shapes for part in cut_up(shape)] if len(shapes) > 1 else shapes
 
 
-def cut_up(shape: Shape, widest: float) -> list[Shape]:
+def cut_up(shape: Shape) -> list[Shape]:
     """Cut a shape upright until no part is wider than `widest`.
 
     A cut crosses as little ink as possible and leaves two parts nearly as high as the whole.
     Nothing is cut that is hardly wider than high, or where a cut would cross much ink.
     """
-    mask, (left, top, right, bottom) = shape.mask, shape.box
-    height, width = mask.shape
-    if width <= max(widest, UPRIGHT * height):
+    height, width = shape.mask.shape
+    if width < UPRIGHT * height:
         return [shape]
-    crossed, margin = mask.sum(axis=0), int(MARGIN * height)
+    crossed, margin = shape.mask.sum(axis=0), int(MARGIN * height)
     inner = crossed[margin : width - margin]
     thinnest = margin + np.flatnonzero(inner == inner.min())
     cut = int(thinnest[len(thinnest) // 2])
-    parts = mask[:, :cut], mask[:, cut:]
-    lower = min(np.ptp(np.nonzero(part)[0]) for part in parts)
+    parts = part_of(shape, 0, cut), part_of(shape, cut, width)
     if (
-        crossed[cut] > MOST_CUT * stroke_width(distance(mask)[mask].mean())
-        or lower < LOWEST * height
+        crossed[cut] > MOST_CUT * stroke_width(distance(shape.mask)[shape.mask].mean())
+        or min(len(part.mask) for part in parts) < LOWEST * height
     ):
         return [shape]
-    first = Shape((left, top, left + cut, bottom), parts[0])
-    second = Shape((left + cut, top, right, bottom), parts[1])
-    return cut_up(first, widest) + cut_up(second, widest)
+    return [piece for part in parts for piece in cut_up(part)]
+
+
+def part_of(shape: Shape, start: int, stop: int) -> Shape:
+    """What a shape has in the columns from `start` to `stop` of its mask."""
+    left, top = shape.box[:2]
+    x, y, width, height = cv2.boundingRect(np.uint8(shape.mask[:, start:stop]))
+    x += start
+    box = (left + x, top + y, left + x + width, top + y + height)
+    return Shape(box, shape.mask[y : y + height, x : x + width])

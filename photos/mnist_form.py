@@ -2,12 +2,12 @@
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from photos.strokes import distance, stroke_width
 
 FULL = 80  # percentile of a digit's ink that becomes white
 FAINT = 0.15  # of white: weaker pixels do not count for a digit's size
+SMOOTH = 0.3
 THINNEST = 2.2  # pixels of the thinnest stroke in the 20 x 20 box; MNIST's are 2 to 3 wide
 
 
@@ -18,14 +18,17 @@ def to_mnist(ink: np.ndarray, mask: np.ndarray, box: tuple[int, int, int, int]) 
     pixels and centred by its centre of mass, as LeCun et al. made MNIST (1998, section III.A).
     """
     left, top, right, bottom = box
-    margin = [max(mask.shape)] * 4
-    inside = cv2.copyMakeBorder(np.uint8(mask), *margin, cv2.BORDER_CONSTANT)
-    ink = cv2.copyMakeBorder(
-        np.float32(ink[top:bottom, left:right]), *margin, cv2.BORDER_CONSTANT
-    )
-    ink = np.clip(ink / np.percentile(ink[inside > 0], FULL), 0, 1)
-    ink *= cv2.dilate(inside, np.ones((3, 3)))  # with soft edges
-    return center_in_frame(thicken(ink, max(mask.shape)))
+    size = max(mask.shape)
+    mask = add_margin(np.uint8(mask), 1 + size // 10)
+    ink = add_margin(np.float32(ink[top:bottom, left:right]), 1 + size // 10)
+    ink = np.clip(ink / np.percentile(ink[mask > 0], FULL), 0, 1)
+    ink *= cv2.dilate(mask, np.ones((3, 3)))  # with soft edges
+    return center_in_frame(thicken(ink, size))
+
+
+def add_margin(image: np.ndarray, margin: int) -> np.ndarray:
+    """Add `margin` pixels of 0 on each side of an image (height, width)."""
+    return cv2.copyMakeBorder(image, *[margin] * 4, cv2.BORDER_CONSTANT)
 
 
 def thicken(ink: np.ndarray, size: int) -> np.ndarray:
@@ -44,10 +47,10 @@ def center_in_frame(ink: np.ndarray) -> np.ndarray:
     Their centre of mass lies at row and column 14, counted from 0: half a pixel below and to
     the right of the middle.
     """
-    pixel = max(cv2.boundingRect(np.uint8(ink > FAINT))[2:]) / 20
+    scale = 20 / max(cv2.boundingRect(np.uint8(ink > FAINT))[2:])
+    if scale < 1:
+        ink = cv2.GaussianBlur(ink, (0, 0), SMOOTH / scale)
     moments = cv2.moments(ink)
-    x, y = (moments[key] / moments["m00"] + 0.5 for key in ("m10", "m01"))
-    before, after = 14.5 * pixel, 13.5 * pixel
-    frame = (x - before, y - before, x + after, y + after)
-    form = Image.fromarray(ink).resize((28, 28), Image.Resampling.BICUBIC, frame)
-    return np.asarray(form).clip(0, 1)
+    shift = [14 - scale * moments[key] / moments["m00"] for key in ("m10", "m01")]
+    to_form = np.float32([[scale, 0, shift[0]], [0, scale, shift[1]]])
+    return cv2.warpAffine(ink, to_form, (28, 28), flags=cv2.INTER_CUBIC).clip(0, 1)

@@ -9,10 +9,7 @@ EDGE = 5  # pixels within which the brightness changes at a sharp edge
 SHARP_EDGE = 0.85  # darker side of an edge, as a share of the brighter one
 LEAST_AREA = 0.06  # of the image, that a sheet covers
 CONVEX = 0.93  # of its convex hull, that a sheet covers
-NARROWEST = 0.2  # width of a sheet, as a share of its length
 AT_FRAME = 0.3  # most of a sheet's outline that lies on the image's frame; a shadow has more
-BLANK = 0.92  # least of a sheet that has neither writing nor edges; a light digit has less
-DARK_AROUND = 0.8  # brightness around a sheet, as a share of the sheet's
 
 
 def find_sheet(grey: np.ndarray) -> np.ndarray | None:
@@ -36,24 +33,15 @@ def find_sheet(grey: np.ndarray) -> np.ndarray | None:
             continue
         contours, _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         contour = max(contours, key=cv2.contourArea)
-        sheet = cv2.drawContours(np.zeros_like(region), [contour], 0, 1, cv2.FILLED)
-        inside = sheet == 1
-        blank = (region == 1) & (grey > 0.7 * paper)
-        if (
-            is_sheet_shaped(contour, grey.shape)
-            and blank[inside].mean() > BLANK
-            and np.median(grey[~inside]) < DARK_AROUND * np.median(grey[inside])
-        ):
-            return sheet
+        if is_sheet_shaped(contour, grey.shape):
+            return cv2.drawContours(np.zeros_like(region), [contour], 0, 1, cv2.FILLED)
     return None
 
 
 def is_sheet_shaped(contour: np.ndarray, shape: tuple[int, int]) -> bool:
     """Whether a contour (n, 1, 2) in an image of a shape is convex, not narrow, and inside."""
-    narrow, long = sorted(cv2.minAreaRect(contour)[1])
     at_frame = (contour == 0) | (contour == np.subtract(shape[::-1], 1))
     return (
         cv2.contourArea(contour) > CONVEX * cv2.contourArea(cv2.convexHull(contour))
-        and narrow > NARROWEST * long
         and at_frame.any(axis=2).mean() < AT_FRAME
     )
