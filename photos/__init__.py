@@ -8,7 +8,7 @@
 | connected components -> digits -> lines | grouping.py, lines.py |
 | digit -> 28 x 28 | mnist_form.py |
 
-`find_digits.py` calls these steps in this order.
+`find_digits.py` calls them in this order.
 """
 
 from photos.files import find_files, read_image

@@ -10,49 +10,49 @@ from photos.ruled_lines import find_ruled_lines
 from photos.strokes import Measures, measure
 
 ABOVE_NOISE = 5  # standard deviations of the noise by which ink exceeds it
-FAINTEST = 0.05  # ink below which there is nothing but the grain of the paper
-WEAK = 0.75  # hysteresis: components need strong ink, and end with ink this much weaker
-# Left out is a component that touches the frame and has its centre at most this far from it.
-CUT_OFF = 0.2  # of the shorter side of the image
-# A digit cropped to its bounding box covers so much of both sides of the image, in clear ink.
-FILLS, CLEAR_INK = 0.85, 0.2
-SMALLEST = 12  # pixels of a digit
-DETAILED = 32  # pixels of a digit that shows all that MNIST's 20 x 20 do; smaller counts less
-BOLDEST = 2.4  # area of the boldest stroke, in squares of its width; else it is a blob
-SHARPEST = 0.6  # steps of brightness at the outline of the most blurred stroke / contrast
-STANDS_OUT = 0.3  # least ink against the median around / contrast
-FLATTEST = 0.45  # height of the flattest digit, as a share of its width; else it is a part
-BOX_AROUND = 0.2  # strokes inside a drawn box, as a share of its own
+FAINTEST = 0.05  # weaker ink is the texture of the background
+ABOVE_NOISE = 5  # standard deviations of the noise by which ink exceeds it
+WEAK = 0.75  # hysteresis: a component has strong ink, and ends where ink is weaker than this
+# A component that touches the frame is cut off if its centre is no farther from the frame
+CUT_OFF = 0.2  # than this share of the image's shorter side.
+FILLS = 0.85  # of both sides of the image: a digit cropped to its bounding box covers more,
+CLEAR_INK = 0.2  # with more ink than this.
+SMALLEST = 12  # pixels of the longer side of a digit
+DETAILED = 32  # pixels from which a digit shows all that MNIST's 20 x 20 show
+FLATTEST = 0.45  # height / width of the flattest digit
+BOLDEST = 2.4  # area / squared width of the boldest stroke; a blob has less
+SHARPEST = 0.6  # step of brightness at the outline of the most blurred stroke / contrast
+STANDS_OUT = 0.3  # least contrast to the median / contrast to the background
+BOX_AROUND = 0.2  # strokes inside a drawn box / strokes of the box
 
 
 class Components(NamedTuple):
-    """The connected components of ink on one level; n counts label 0, which is no ink."""
+    """The n connected components of ink on one level; index 0 is the rest of the image."""
 
     dark_ink: bool  # the polarity: dark on light, or light on dark
-    score: float  # length of all strokes / longer side of the level * their share of all ink
-    ink: np.ndarray  # (height, width), without what is left out
+    score: float  # how much handwriting the level shows: about its strokes' length / its size
+    ink: np.ndarray  # (height, width), without ruled lines and what is cut off
     labels: np.ndarray  # (height, width)
     boxes: np.ndarray  # (n, 4): left, top, right, bottom
-    length: np.ndarray  # (n,): of strokes, less where faint or blurred; 0: no handwriting
-    contrast: np.ndarray  # (n,): mean ink
-    whole: np.ndarray  # (n,): True for what has the size and shape of a whole digit
+    length: np.ndarray  # (n,): of strokes in pixels, shortened where blurred; 0: no handwriting
+    whole: np.ndarray  # (n,): True for what may be a whole digit, by its size and shape
 
 
 class Connected(NamedTuple):
-    """Ink with its n connected components, all of them, before any is judged."""
+    """The n connected components of ink before any is judged; index 0 is the rest."""
 
-    values: np.ndarray  # (height, width): the ink, without what is left out
+    ink: np.ndarray  # (height, width), without ruled lines and what is cut off
     labels: np.ndarray  # (height, width)
-    boxes: np.ndarray  # (n, 4)
+    boxes: np.ndarray  # (n, 4): left, top, right, bottom
     area: np.ndarray  # (n,): pixels
-    kept: np.ndarray  # (n,): True where ink is strong and not cut off by the edge of the paper
+    kept: np.ndarray  # (n,): True for what has strong ink and is not cut off
     fills: np.ndarray  # (n,): True for what is as large as the image
 
 
 def find_components(ink: Ink) -> Components:
-    """The connected components of ink, and how much each looks like handwriting."""
+    """Find the connected components of ink, and measure how much handwriting each is."""
     connected = connect(ink)
-    measures = measure(ink, connected.values, connected.labels)
+    measures = measure(ink, connected.ink, connected.labels)
     stroke = is_stroke(connected, measures)
     mass = connected.kept * measures.contrast * connected.area
     length = stroke * measures.sharpness**4 * mass / measures.stroke_width
@@ -60,26 +60,27 @@ def find_components(ink: Ink) -> Components:
     size = np.maximum(width, height)
     whole = (size >= SMALLEST) & (height > FLATTEST * width)
     length[enclosing(connected.boxes, length * whole)] = 0
+    # A level shows handwriting if its strokes are long, large enough to be read, and most of
+    # its ink. Parts of digits do not count: other levels show them as a whole.
     share = mass[stroke].sum() / max(mass.sum(), 1e-6)
     detail = np.minimum(1, size / DETAILED)
     score = share * (detail * length)[whole].sum() / max(connected.labels.shape)
     return Components(
         ink.dark_ink,
         score,
-        connected.values,
+        connected.ink,
         connected.labels,
         connected.boxes,
         length,
-        measures.contrast,
         whole,
     )
 
 
 def connect(ink: Ink) -> Connected:
-    """Label the connected components of ink; ruled lines and what is cut off are left out."""
+    """Remove ruled lines and what is cut off, and label the connected components."""
     values, lines = ink.values, None
     edge = 1 - cv2.erode(ink.paper, np.ones((3, 3)), borderValue=0)
-    for _ in range(2):  # the second time without what is left out, which is often the strongest
+    for _ in range(2):  # what is removed is often the strongest ink and sets the threshold
         strong = max(otsu_threshold(values), ABOVE_NOISE * ink.noise, FAINTEST)
         mask = np.uint8(values > WEAK * strong)
         if lines is None:
@@ -100,10 +101,10 @@ def connect(ink: Ink) -> Connected:
 def is_cut_off(
     labels: np.ndarray, stats: np.ndarray, centers: np.ndarray, edge: np.ndarray
 ) -> np.ndarray:
-    """(n,) True for components that touch the `edge` of the paper and lie near it.
+    """Whether each component is cut off by the `edge` of the paper: (n,).
 
-    A component that touches two sides of the image is cut off wherever it lies. `stats`
-    (n, 5) and `centers` (n, 2) are OpenCV's.
+    It touches the edge, and either its centre is near the edge or it touches two sides of the
+    image. `stats` (n, 5) and `centers` (n, 2) are OpenCV's, `edge` is a mask.
     """
     at_edge = np.bincount(labels[edge == 1], minlength=len(stats)) > 0
     at_edge[0] = False
@@ -117,27 +118,27 @@ def is_cut_off(
 
 
 def is_stroke(connected: Connected, measures: Measures) -> np.ndarray:
-    """(n,) True for what a pen may have drawn.
+    """Whether a pen may have drawn each component: (n,).
 
-    Handwriting is made of long, thin strokes with sharp edges, which stand out from what is
-    next to them and from most of what is around them.
+    A pen's strokes are long and thin, have sharp edges, and differ from the background and
+    from the median around them.
     """
     long = connected.area > BOLDEST * measures.stroke_width**2
     sharp = measures.sharpness > SHARPEST
-    stands_out = measures.prominence > STANDS_OUT * measures.contrast
-    # A digit that fills the image is most of what is around it.
+    stands_out = measures.to_median > STANDS_OUT * measures.contrast
+    # The median around a digit that fills the image is its own ink.
     return long & sharp & np.where(connected.fills, measures.contrast > CLEAR_INK, stands_out)
 
 
 def otsu_threshold(values: np.ndarray) -> float:
-    """The threshold that best parts ink; what is negative counts as no ink."""
+    """Otsu's threshold (1979) between weak and strong ink; negative values count as 0."""
     scale = 255 / max(values.max(), 1e-6)
     return cv2.threshold(np.uint8(scale * values.clip(0)), 0, 255, cv2.THRESH_OTSU)[0] / scale
 
 
 def enclosing(boxes: np.ndarray, length: np.ndarray) -> np.ndarray:
-    """The indices of components around others with a fifth of their strokes: a drawn box."""
-    large = np.flatnonzero(length)
-    start, stop = boxes[large, :2], boxes[large, 2:]
+    """The indices of drawn boxes: components with other ones inside; `length` is (n,)."""
+    long = np.flatnonzero(length)
+    start, stop = boxes[long, :2], boxes[long, 2:]
     inside = (start > start[:, None]) & (stop < stop[:, None])
-    return large[inside.all(axis=2) @ length[large] > BOX_AROUND * length[large]]
+    return long[inside.all(axis=2) @ length[long] > BOX_AROUND * length[long]]

@@ -1,4 +1,4 @@
-"""The way from a picture to its digits: each step is a file of its own."""
+"""From a picture to its digits: the steps, each in a file of its own."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -15,11 +15,12 @@ from photos.lines import order_lines, starts_number
 from photos.mnist_form import to_mnist
 from photos.sheet import find_sheet
 
-# Ink is looked for on up to three levels of the image, always with the same sizes in pixels:
-# on the first, a digit that fills the image; on the last, one of a hundredth of its size.
-LEVELS = 128, 448, 1600  # pixels of the longer side
-COARSE = 0.5  # weight of the first level: what a finer one shows as well is seen better there
-SMALLEST_LEVEL = 96  # to which smaller images are enlarged
+# The image is searched at up to three sizes, the levels: these, and its own. All limits in
+# pixels are the same on each level. A digit that fills the image is found on the first level,
+# one of a hundredth of the image's size on the last.
+COARSE_LEVELS = 128, 448  # pixels of the longer side
+COARSE_WEIGHT = 0.5  # of the first level's score: a finer level shows the same digits better
+SMALLEST_LEVEL = 96  # pixels: smaller images are enlarged
 NEXT_LEVEL = 1.4  # times as large as the level before, or it would show nothing new
 TINY = 24  # pixels: a digit fills an image smaller than this, which gets a margin
 SCREEN = 128  # pixels: an image smaller than this was drawn on a screen, on even ground
@@ -33,17 +34,16 @@ class Digit(NamedTuple):
 
     box: tuple[float, float, float, float]  # left, top, right, bottom in the picture's pixels
     pixels: np.ndarray  # float32 (28, 28) in [0, 1], white on black, in MNIST's form
-    # A gap wider than a digit parts it from the one before, in a line of three or more.
-    space_before: bool
+    space_before: bool  # True if it starts a number, but not the first of its line
 
 
 def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
-    """Find the digits in a picture: lines of them in reading order.
+    """Find the digits in a picture, dark on light or light on dark.
 
-    `picture` is an image of any mode and size, or a path for `read_image`. The digits' boxes
-    are in pixels of the upright image given, or of the one that `read_image` returns. They may
-    be dark on light or light on dark. Without writing in the picture, the list is empty.
-    Raises InputError, as `read_image` does.
+    `picture` is an image of any mode and size, or a path for `read_image`. Returns the lines
+    in reading order, an empty list if the picture has no writing. The boxes are in pixels of
+    the given image, turned upright, or of the one that `read_image` returns. Raises
+    InputError, as `read_image` does.
     """
     if isinstance(picture, Image.Image):
         image = bring_upright(picture)
@@ -75,12 +75,12 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
 
 
 def ground(grey: np.ndarray) -> float:
-    """The brightness of most of the frame: the ground, even if a digit fills the image."""
+    """The median brightness of the image's frame, which few digits cover."""
     return float(np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])))
 
 
 def find_writing(grey: np.ndarray) -> Components:
-    """The components on the level, and with the polarity, that show most writing."""
+    """The components of the level and the polarity with the highest score."""
     longest = max(grey.shape)
     sheet = find_sheet(grey) if longest > SHEET_SIDE else None
     polarities = [True, False]
@@ -90,20 +90,20 @@ def find_writing(grey: np.ndarray) -> Components:
         polarities = [ground(grey) > (grey.min() + grey.max()) / 2]
     best = None
     for side in level_sides(longest):
-        if side > LEVELS[1] and best.dark_ink:
-            polarities = [True]  # but light ink that leads may be a sheet with small writing
+        if side > COARSE_LEVELS[1] and best.dark_ink:
+            polarities = [True]  # to save time; light ink may be a sheet with small writing
         for dark_ink in polarities:
             found = find_components(find_ink(resize(grey, side), sheet, dark_ink))
-            if side == LEVELS[0] < longest:
-                found = found._replace(score=COARSE * found.score)
+            if side == COARSE_LEVELS[0] < longest:
+                found = found._replace(score=COARSE_WEIGHT * found.score)
             if best is None or found.score > best.score:
                 best = found
     return best
 
 
 def level_sides(longest: int) -> list[int]:
-    """The longer sides in pixels of the levels of an image with so many."""
-    coarser = [side for side in LEVELS if side * NEXT_LEVEL < longest]
+    """The longer side in pixels of each level of an image whose longer side is `longest`."""
+    coarser = [side for side in COARSE_LEVELS if side * NEXT_LEVEL < longest]
     return [*coarser, max(longest, SMALLEST_LEVEL)]
 
 

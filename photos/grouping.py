@@ -1,4 +1,4 @@
-"""From connected components to digits: parts are merged, touching digits split."""
+"""From connected components to digits: merge parts, split digits that touch."""
 
 from typing import NamedTuple
 
@@ -8,21 +8,19 @@ import numpy as np
 from photos.components import FLATTEST, Components
 from photos.strokes import distance, stroke_width
 
-# In sizes, lengths or contrasts of the typical component, weighted by length.
-FAINTEST = 0.4  # contrast of the faintest component that belongs to a digit
-SMALLEST_BODY, LARGEST_BODY, SHORTEST_BODY = 0.35, 3, 0.1  # a digit, or the most of it
-LARGEST_PART, SHORTEST_PART = 1.2, 0.03  # a bar or a dot beside a body
+# The first component of a digit has at least this share of the typical size and length. No
+# component of a digit has more than LARGEST times the typical size.
+SMALLEST, SHORTEST, LARGEST = 0.35, 0.1, 3
+# Two components are parts of one digit if they have more than this share of the narrower
+# one's columns in common,
+OVERLAP = 0.3
+TALLEST = 1.3  # and together are lower than this many typical digits.
 
-# Two components one above the other are one digit
-OVERLAP = 0.3  # if they share so much of the narrower one's columns,
-TALLEST = 1.3  # and together are at most so many typical digits tall.
-PART_GAP = 0.15  # largest gap between a part and its digit, as a share of the larger one
-
-WIDEST = 1.4  # width of the widest digit, in median heights; a wider one is several
-UPRIGHT = 1.3  # width / height below which nothing is split
-MARGIN = 0.3  # of the height: few digits are narrower
-MOST_CUT = 1.6  # ink that the cut between two digits crosses at most, in stroke widths
-LOWEST = 0.6  # height of the lower part of a cut, as a share of the whole
+# A shape is two digits that touch if it is wider than this many of its heights. The cut
+UPRIGHT = 1.3
+MARGIN = 0.3  # leaves this many heights on each side: few digits are narrower,
+MOST_CUT = 1.6  # crosses at most this many stroke widths of ink: a cut through a 0 crosses 2,
+LOWEST = 0.6  # and leaves two parts of at least this share of the height.
 
 
 class Shape(NamedTuple):
@@ -33,24 +31,29 @@ class Shape(NamedTuple):
 
 
 def group_components(components: Components) -> list[Shape]:
-    """The digits that the components make up.
+    """Merge components that stand one above the other into digits, the longest first.
 
-    Bodies have the size of a digit or its greater part. Those that stand one above the other,
-    as the bar of a 5 above its body, are one digit if that is no taller than others; smaller
-    parts go to the digit next to them.
+    The typical size and length are medians over all strokes.
     """
     boxes, length = components.boxes, components.length
     width, height = (boxes[:, 2:] - boxes[:, :2]).T
     size = np.maximum(width, height)
     weights = length * components.whole
     typical, typical_length = (weighted_median(values, weights) for values in (size, length))
-    body = (size > SMALLEST_BODY * typical) & (size < LARGEST_BODY * typical)
-    body &= length > SHORTEST_BODY * typical_length
-    body &= height > FLATTEST * np.minimum(width, typical)  # digits that touch are wide
-    part = (length > 0) & ~body & (size < LARGEST_PART * typical)
-    groups = merge_stacked(np.flatnonzero(body), boxes, typical)
-    for i in np.flatnonzero(part) if groups else ():
-        add_to_nearest(i, groups, boxes)
+    first = (size > SMALLEST * typical) & (length > SHORTEST * typical_length)
+    first &= height > FLATTEST * np.minimum(width, typical)  # digits that touch are wide
+    candidates = np.flatnonzero((length > 0) & (size < LARGEST * typical))
+    groups: list[list[int]] = []
+    around = np.empty((0, 4))  # the boxes around the groups
+    for i in candidates[np.argsort(-length[candidates])]:
+        stacked = np.flatnonzero(is_stacked(around, boxes[i], typical))
+        if stacked.size:
+            group = stacked[0]
+            groups[group].append(i)
+            around[group] = box_around(boxes[groups[group]])
+        elif first[i]:
+            groups.append([i])
+            around = np.vstack([around, boxes[i]])
     return [to_shape(group, components) for group in groups]
 
 
@@ -69,37 +72,13 @@ def box_around(boxes: np.ndarray) -> np.ndarray:
     return np.hstack([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])
 
 
-def merge_stacked(bodies: np.ndarray, boxes: np.ndarray, typical: float) -> list[list[int]]:
-    """Groups of the indices `bodies` whose boxes stand one above the other."""
-    groups: list[list[int]] = []
-    for i in bodies:
-        for group in groups:
-            if is_stacked(box_around(boxes[group]), boxes[i], typical):
-                group.append(i)
-                break
-        else:
-            groups.append([i])
-    return groups
-
-
-def is_stacked(box: np.ndarray, other: np.ndarray, typical: float) -> bool:
-    """Whether two boxes share columns and together are no taller than a typical digit."""
-    gap = np.maximum(box[:2], other[:2]) - np.minimum(box[2:], other[2:])
-    narrower = min(box[2] - box[0], other[2] - other[0])
-    taller = max(box[3] - box[1], other[3] - other[1])
-    height = max(box[3], other[3]) - min(box[1], other[1])
-    return -gap[0] > OVERLAP * narrower and height < TALLEST * max(typical, taller)
-
-
-def add_to_nearest(part: int, groups: list[list[int]], boxes: np.ndarray) -> None:
-    """Add the index of a loose part to the digit nearest to it, if one is near."""
-    around = np.array([box_around(boxes[group]) for group in groups])
-    gap = np.maximum(boxes[part, :2] - around[:, 2:], around[:, :2] - boxes[part, 2:])
-    part_size = (boxes[part, 2:] - boxes[part, :2]).max()
-    size = np.maximum((around[:, 2:] - around[:, :2]).max(axis=1), part_size)
-    share = gap.max(axis=1) / size
-    if share.min() < PART_GAP:
-        groups[share.argmin()].append(part)
+def is_stacked(boxes: np.ndarray, other: np.ndarray, typical: float) -> np.ndarray:
+    """Whether each box (n, 4) may be of the same digit as the `other` box: (n,)."""
+    shared = np.minimum(boxes[:, 2], other[2]) - np.maximum(boxes[:, 0], other[0])
+    narrower = np.minimum(boxes[:, 2] - boxes[:, 0], other[2] - other[0])
+    height = np.maximum(boxes[:, 3], other[3]) - np.minimum(boxes[:, 1], other[1])
+    taller = np.maximum(boxes[:, 3] - boxes[:, 1], other[3] - other[1])
+    return (shared > OVERLAP * narrower) & (height < TALLEST * np.maximum(typical, taller))
 
 
 def to_shape(group: list[int], components: Components) -> Shape:
@@ -111,16 +90,12 @@ def to_shape(group: list[int], components: Components) -> Shape:
 
 
 def split_touching(shapes: list[Shape]) -> list[Shape]:
-    """Cut upright what is too wide for one digit."""
+    """Split digits that touch. A single shape stays whole: it may be one wide digit."""
     return [part for shape in shapes for part in cut_up(shape)] if len(shapes) > 1 else shapes
 
 
 def cut_up(shape: Shape) -> list[Shape]:
-    """Cut a shape upright until no part is wider than `widest`.
-
-    A cut crosses as little ink as possible and leaves two parts nearly as high as the whole.
-    Nothing is cut that is hardly wider than high, or where a cut would cross much ink.
-    """
+    """Cut a shape where it has the least ink in a column, until no part is too wide."""
     height, width = shape.mask.shape
     if width < UPRIGHT * height:
         return [shape]
@@ -138,7 +113,7 @@ def cut_up(shape: Shape) -> list[Shape]:
 
 
 def part_of(shape: Shape, start: int, stop: int) -> Shape:
-    """What a shape has in the columns from `start` to `stop` of its mask."""
+    """The part of a shape in the columns from `start` to `stop` of its mask."""
     left, top = shape.box[:2]
     x, y, width, height = cv2.boundingRect(np.uint8(shape.mask[:, start:stop]))
     x += start

@@ -8,10 +8,13 @@ import numpy as np
 WIDEST_STROKE = 64  # pixels: what is wider, in both directions, is part of the background
 GRAIN = 5  # pixels of the median that takes the grain from the background
 BLUR = 0.7  # pixels: standard deviation of the Gaussian that takes it from the ink
-EDGE = 5  # pixels within which the brightness changes at a stroke's sharp edge
+STEP = 5  # pixels within which the brightness changes at a sharp edge
 CELL = 8  # pixels: the median around is taken of averages over cells
 SMALL = 256  # pixels of the longer side of an image that a digit may fill
-LIGHT_INK = 0.75  # weight of light ink against dark: most people write dark on light
+# Two percentiles of the ink that are sure to be empty paper, and where they lie in a normal
+# distribution, in standard deviations from the mean. Ink covers up to half of a small image.
+PAPER = (16, -1), (50, 0)
+PAPER_IN_SMALL = (10, -1.28), (30, -0.52)
 
 
 class Ink(NamedTuple):
@@ -23,41 +26,37 @@ class Ink(NamedTuple):
 
     dark_ink: bool  # the polarity: dark on light, or light on dark
     values: np.ndarray  # 0 on empty paper and outside the sheet, negative where it is lighter
-    above_median: np.ndarray  # ink against the median around each pixel
-    steps: np.ndarray  # differences between neighbouring pixels
+    contrast_to_median: np.ndarray  # the same, against the median around each pixel
+    steps: np.ndarray  # differences of brightness within a few pixels, as the same share
     noise: float  # standard deviation of `values` on empty paper
     paper: np.ndarray  # uint8, 1 on the sheet or, if there is none, everywhere
 
 
 def find_ink(grey: np.ndarray, sheet: np.ndarray | None, dark_ink: bool) -> Ink:
-    """The ink in a grey level (height, width), on a small mask of a sheet or everywhere."""
+    """Find the ink in a level (height, width), on a small mask of a sheet or everywhere."""
     paper = np.ones(grey.shape, np.uint8)
     if sheet is not None:
         paper = cv2.resize(sheet, grey.shape[::-1], interpolation=cv2.INTER_NEAREST)
-    white = max(np.percentile(grey[::4, ::4], 99.5), 0.05)
+    white = 255 * max(np.percentile(grey[::4, ::4], 99.5), 0.05)
     grey = cv2.GaussianBlur(255 * (grey if dark_ink else 1 - grey), (0, 0), BLUR)
     background, median = estimate_background(np.uint8(grey))
+    unit = np.float32(white)
     if dark_ink:
         # A shadow darkens paper and ink by the same factor. The lower limit keeps the texture
         # of dark tables weak.
-        white = np.maximum(background, np.float32(background.max() / 2 + 1))
-    else:
-        white = np.float32(255 * white)
-    values = (background - grey) / white
+        unit = np.maximum(background, np.float32(background.max() / 2 + 1))
+    values = (background - grey) / unit
     # The rim of a blob or a page is no stroke: the background has the same step there.
-    steps = cv2.subtract(local_steps(np.uint8(grey)), local_steps(background)) / white
-    empty, noise = grain(values[::2, ::2][paper[::2, ::2] == 1], max(grey.shape) <= SMALL)
+    steps = cv2.subtract(local_steps(np.uint8(grey)), local_steps(background)) / unit
+    small = max(grey.shape) <= SMALL
+    empty, noise = measure_paper(values[::2, ::2][paper[::2, ::2] == 1], small)
     values = (values - empty) * paper
-    return Ink(dark_ink, values, (median - grey) / white, steps, noise, paper)
+    return Ink(dark_ink, values, (median - grey) / unit, steps, noise, paper)
 
 
-def grain(values: np.ndarray, small: bool) -> tuple[float, float]:
-    """The mean and the standard deviation of what is empty paper among the `values` (n,).
-
-    Ink is in the upper percentiles. It covers up to half of a `small` image, so that only
-    lower ones are sure to be paper.
-    """
-    (low, z_low), (high, z_high) = ((10, -1.28), (30, -0.52)) if small else ((16, -1), (50, 0))
+def measure_paper(values: np.ndarray, small: bool) -> tuple[float, float]:
+    """The mean and the standard deviation of the empty paper among the `values` (n,) of ink."""
+    (low, z_low), (high, z_high) = PAPER_IN_SMALL if small else PAPER
     at_low, at_high = np.percentile(values, (low, high))
     deviation = (at_high - at_low) / (z_high - z_low)
     return float(at_high - z_high * deviation), float(deviation)
@@ -65,15 +64,15 @@ def grain(values: np.ndarray, small: bool) -> tuple[float, float]:
 
 def local_steps(grey: np.ndarray) -> np.ndarray:
     """The difference between the brightest and the darkest pixel around each one."""
-    return cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, np.ones((EDGE, EDGE)))
+    return cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, np.ones((STEP, STEP)))
 
 
 def estimate_background(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The background of dark ink in `grey`, and the median around each pixel, (height, width).
+    """The background of dark ink in `grey`, and the median around each pixel.
 
-    All are uint8. A closing fills all that is dark and narrower than its kernel, of whatever
-    length, and keeps the rest exactly as it is, also the edges of shadows and tables. But it
-    fills gaps between light strokes too: these do not stand out from the median.
+    All are uint8 (height, width). The background is a morphological closing. It fills all that
+    is dark and narrower than its kernel, and keeps the edges of shadows and tables. It also
+    fills gaps between light strokes; there, the median shows that nothing is dark.
     """
     smooth = cv2.medianBlur(grey, GRAIN)
     kernel = np.ones((WIDEST_STROKE, WIDEST_STROKE))

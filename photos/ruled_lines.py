@@ -5,11 +5,11 @@ import numpy as np
 
 from photos.strokes import distance
 
-SHORTEST, SHORTEST_SHARE = 96, 0.25  # pixels, and of the longer side: no stroke is as long
-THICKEST, THICKEST_SHARE = 5, 0.0125  # pixels, plus so much of the longer side
+SHORTEST, SHORTEST_SHARE = 96, 0.25  # pixels, and of the longer side: strokes are shorter
+THICKEST, THICKEST_SHARE = 5, 0.0125  # pixels, plus a share of the longer side
 ANGLES = 360  # steps of half a degree in which directions are tried
 STEEPEST = 0.2  # slope of a ruled line against the image's sides
-ACROSS, TIMES = 2, 2
+CROSSING, ROOM = 2, 2  # thicknesses of a line, plus pixels: a stroke is longer across the line
 GAP = 0.1  # largest gap in a ruled line, as a share of the shortest line
 
 
@@ -20,10 +20,8 @@ def find_ruled_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
     and reach the `edge` of the paper.
     """
     side = max(mask.shape)
-    shortest, thick = (
-        max(SHORTEST, SHORTEST_SHARE * side),
-        THICKEST + int(THICKEST_SHARE * side),
-    )
+    shortest = max(SHORTEST, SHORTEST_SHARE * side)
+    thick = THICKEST + int(THICKEST_SHARE * side)
     if shortest >= side:
         return np.zeros_like(mask)
     joined = cv2.dilate(mask, np.ones((thick, thick)))  # also over gaps
@@ -45,9 +43,11 @@ def find_ruled_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
         for drawn, across, along in ((level, y2 - y, x2 - x), (upright, x2 - x, y2 - y)):
             if abs(across) < STEEPEST * abs(along):
                 cv2.line(drawn, (x, y), (x2, y2), 1, thick // 2)
-    on_line = (cv2.erode(level | upright, np.ones((thick // 2, thick // 2))) & mask) == 1
-    if on_line.any():
-        thick = min(thick, ACROSS + int(TIMES * 2 * np.median(distance(mask)[on_line])))
+    band = level | upright
+    inner = cv2.erode(band, np.ones((thick // 2, thick // 2))) & mask == 1
+    if inner.any():
+        thickness = 2 * np.median(distance(mask)[inner])
+        thick = min(thick, ROOM + int(CROSSING * thickness))
     # What is long across a line is a stroke that crosses it.
     down = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((thick, 1)))
     right = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((1, thick)))

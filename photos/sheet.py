@@ -3,20 +3,23 @@
 import cv2
 import numpy as np
 
-SIDE = 128  # pixels of the longer side of the reduced image in which it is looked for
+SIDE = 128  # pixels of the longer side of the reduced image that is searched
 WRITING = 11  # pixels: writing, and what a sheet touches, is narrower than this
 EDGE = 5  # pixels within which the brightness changes at a sharp edge
 SHARP_EDGE = 0.85  # darker side of an edge, as a share of the brighter one
 LEAST_AREA = 0.06  # of the image, that a sheet covers
 CONVEX = 0.93  # of its convex hull, that a sheet covers
+BLANK = 0.92  # least share of a sheet that has neither edges nor writing,
+FILLED_IN = 0.7  # which is darker than this share of the paper's brightness
+DARK_AROUND = 0.8  # brightness around a sheet, as a share of the sheet's
 AT_FRAME = 0.3  # most of a sheet's outline that lies on the image's frame; a shadow has more
 
 
 def find_sheet(grey: np.ndarray) -> np.ndarray | None:
     """A small mask of the sheet of paper in a grey image (height, width), if there is one.
 
-    A sheet is a region without sharp edges, brighter than most of what is around it, convex
-    and mostly inside the image. (A shadow has an edge too, but reaches the frame.)
+    A sheet is the largest region without sharp edges that is convex, mostly inside the image
+    and brighter than what is around it. A shadow's edge is sharp too, but reaches the frame.
     """
     scale = SIDE / max(grey.shape)
     size = [max(1, round(scale * length)) for length in reversed(grey.shape)]
@@ -33,13 +36,20 @@ def find_sheet(grey: np.ndarray) -> np.ndarray | None:
             continue
         contours, _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         contour = max(contours, key=cv2.contourArea)
-        if is_sheet_shaped(contour, grey.shape):
-            return cv2.drawContours(np.zeros_like(region), [contour], 0, 1, cv2.FILLED)
+        sheet = cv2.drawContours(np.zeros_like(region), [contour], 0, 1, cv2.FILLED)
+        inside = sheet == 1
+        blank = (region == 1) & (grey > FILLED_IN * paper)
+        if (
+            is_sheet_shaped(contour, grey.shape)
+            and blank[inside].mean() > BLANK
+            and np.median(grey[~inside]) < DARK_AROUND * np.median(grey[inside])
+        ):
+            return sheet
     return None
 
 
 def is_sheet_shaped(contour: np.ndarray, shape: tuple[int, int]) -> bool:
-    """Whether a contour (n, 1, 2) in an image of a shape is convex, not narrow, and inside."""
+    """Whether a contour (n, 1, 2) in an image of a `shape` is convex and mostly inside it."""
     at_frame = (contour == 0) | (contour == np.subtract(shape[::-1], 1))
     return (
         cv2.contourArea(contour) > CONVEX * cv2.contourArea(cv2.convexHull(contour))

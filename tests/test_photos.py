@@ -298,6 +298,15 @@ def test_on_a_sheet_on_a_table_only_the_writing_is_found(table, size, turn):
     np.testing.assert_allclose(only_digit(grey).box, (450, 260, 456, 340), atol=5)
 
 
+@pytest.mark.parametrize("width", [60, 100])
+@pytest.mark.parametrize("dark_ink", [True, False])
+def test_a_large_bold_digit_is_no_sheet(dark_ink, width):
+    image = Image.new("L", (800, 800), 210 if dark_ink else 60)
+    box, ink = (120, 40, 680, 760), 60 if dark_ink else 210
+    ImageDraw.Draw(image).ellipse(box, outline=ink, width=width)
+    np.testing.assert_allclose(only_digit(np.asarray(image) / 255).box, box, atol=12)
+
+
 def rings(*places, shape=(300, 900), size=40):
     """Grey values of rings as high as 1.4 * `size`, at places of (row, column)."""
     image = Image.new("L", shape[::-1], 230)
