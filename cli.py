@@ -17,11 +17,11 @@ class InputError(Exception):
 
 
 def run_script(name: str, script: Callable[[], None]) -> int:
-    """Run `script` and return the exit status; an error of the user's is one line on stderr.
+    """Run `script` and return the exit status.
 
-    Status 2 stands for an InputError or OSError, 130 for Ctrl-C, 1 for an output pipe closed
-    by its reader. Every other exception is a bug and keeps its traceback. SIGTERM ends the
-    program with status 143, after temporary files are removed.
+    An InputError or OSError is printed in one line on stderr and gives status 2. Ctrl-C gives
+    130, a pipe that its reader has closed gives 1. Every other exception is a bug and keeps
+    its traceback. SIGTERM removes temporary files and ends the program with status 143.
     """
     open_closed_streams()
     previous_handler = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -36,26 +36,26 @@ def run_script(name: str, script: Callable[[], None]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
     except (InputError, OSError) as error:
-        print(f"{name}: error: {describe(error)}", file=sys.stderr)
+        print(f"{name}: error: {to_message(error)}", file=sys.stderr)
         return 2
     finally:
         signal.signal(signal.SIGTERM, previous_handler)
     return 0
 
 
-def describe(error: Exception) -> str:
-    """What went wrong in a line, which begins with the file if there is one."""
+def to_message(error: Exception) -> str:
+    """An error in one line, which begins with the file's name if the error has one."""
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}"
     return str(error)
 
 
 def open_closed_streams() -> None:
-    """Make stdout and stderr writable, whatever the shell or a notebook made of them."""
+    """Make stdout and stderr writable if the shell or a notebook has closed or changed them."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
-        except OSError:  # closed by `>&-`: the next file opened would get its number
+        except OSError:  # a shell's `>&-`: the next file opened would get its number
             os.open(os.devnull, os.O_RDWR)
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
@@ -66,10 +66,10 @@ def open_closed_streams() -> None:
 
 @contextmanager
 def replace_on_success(folder: str | Path) -> Iterator[Path]:
-    """A temporary folder; when the block ends, its files replace those of `folder`.
+    """A temporary folder; when the block ends, its files are moved to `folder` one by one.
 
-    If the block raises, `folder` keeps the files it had. Raises OSError, at the start if
-    possible, if `folder` cannot be made or written to.
+    If the block raises, `folder` keeps its files. Raises OSError, at the start if possible,
+    if `folder` cannot be made or written to.
     """
     Path(folder).mkdir(parents=True, exist_ok=True)
     try:

@@ -33,16 +33,16 @@ IDX_FILES = {
     "y_test": ("t10k-labels-idx1-ubyte", "t10k-labels.idx1-ubyte"),
 }
 
-# Where Keras downloads MNIST from, and where it keeps it: one copy serves both.
+# Keras downloads MNIST from here and keeps it there, so Keras and this project share a copy.
 KERAS_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 KERAS_HOME = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
 KERAS_FILE = KERAS_HOME / "datasets" / "mnist.npz"
-# Seconds to wait for an answer. A firewall may drop packets silently, and each of the
-# server's ten or so addresses is tried. So the time is short.
+# Seconds to wait for an answer from each of the server's ten or so addresses. The time is
+# short because a firewall may drop packets in silence.
 DOWNLOAD_TIMEOUT = 5
 PROGRESS_INTERVAL = 5  # seconds between lines on a slow download
 
-EVALUATION_BATCH = 1000  # images; without gradients to keep: the larger, the faster
+EVALUATION_BATCH = 1000  # images; larger batches are faster, and evaluation has the memory
 PREFETCHED_BATCHES = 2
 
 
@@ -60,9 +60,9 @@ class Mnist(NamedTuple):
 def load_mnist(path: str | Path | None = None) -> Mnist:
     """Load MNIST from `path`, or Keras's copy of it, or else the bundled digits.
 
-    `path` is an `.npz` file in Keras's layout or a folder with the four original IDX
-    files. Without it, Keras's copy is read, and downloaded before if it is not there. If
-    that fails, one line on stderr says so and the bundled digits are used.
+    `path` is an `.npz` file in Keras's layout or a folder with the four original IDX files.
+    Without a path, Keras's copy is read. If there is none, it is downloaded. If the download
+    fails, one line on stderr says so and the bundled digits are used.
 
     Raises OSError if a file cannot be read and InputError if it does not hold a data set
     like MNIST; the message names the file and what is wrong with it.
@@ -93,10 +93,10 @@ def load_bundled() -> Mnist:
 
 
 def download(url: str, path: Path) -> None:
-    """Download MNIST to `path`, saying so, and how far it is every few seconds.
+    """Download MNIST to `path`; print the start and, every few seconds, the progress.
 
-    Raises OSError if that fails and InputError if what comes is not MNIST; then `path` is
-    not written.
+    Raises OSError if the download fails and InputError if the file is not MNIST. In both
+    cases `path` is not written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     print(f"Downloading MNIST (11 MB) to {path}", flush=True)
@@ -126,7 +126,7 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
         raise InputError(f"{path}: MNIST is read from {FORMATS}")
     try:
         with np.load(path, allow_pickle=False) as archive:
-            # asarray, since a member that is no array comes as bytes.
+            # NumPy returns bytes for a member that is no array.
             arrays = {name: np.asarray(archive[name]) for name in ARRAYS}
     except Exception as error:  # a damaged zip or header can fail in a dozen ways
         reason = error.args[0] if error.args else type(error).__name__
@@ -149,18 +149,20 @@ def find_idx_file(folder: Path, spellings: tuple[str, str]) -> Path:
     names = {spelling + end for spelling in spellings for end in ("", ".gz")}
     found = [path for path in folder.rglob("*") if path.name in names and path.is_file()]
     if not found:
-        raise InputError(f"{folder}: has no {spellings[0]}, gzipped or not, in it or below")
+        raise InputError(
+            f"{folder}: no file {spellings[0]} or {spellings[0]}.gz in it or below"
+        )
     nearest = min(len(path.parts) for path in found)
     found = sorted(path for path in found if len(path.parts) == nearest)
     if found[0].parent != found[-1].parent:  # as Fashion-MNIST beside MNIST has
-        raise InputError(f"{folder}: has {found[0]} and {found[-1]}; give the folder of one")
+        raise InputError(f"{folder}: both {found[0]} and {found[-1]}; give the folder of one")
     return found[0]
 
 
 def read_idx(path: Path, ndim: int) -> np.ndarray:
     """One IDX file of bytes: a magic number, `ndim` big-endian sizes, the data."""
     raw = path.read_bytes()
-    if raw.startswith(b"\x1f\x8b"):  # by content: some downloads drop or keep a wrong .gz
+    if raw.startswith(b"\x1f\x8b"):  # gzip, whatever the name: some downloads change .gz
         try:
             raw = gzip.decompress(raw)
         except (OSError, EOFError, zlib.error) as error:
@@ -204,7 +206,7 @@ def check_arrays(arrays: dict[str, np.ndarray], files: dict) -> dict[str, np.nda
 
 
 def hold_out(mnist: Mnist, count: int) -> Mnist:
-    """A data set whose test set is replaced by its last `count` training images, for tuning.
+    """For tuning: replace the test set by the last `count` training images.
 
     Raises InputError if no training images are left.
     """
@@ -229,12 +231,12 @@ def normalize(images: np.ndarray) -> np.ndarray:
 def batches(
     x: np.ndarray, y: np.ndarray, batch_size: int = EVALUATION_BATCH, training: bool = False
 ) -> "tf.data.Dataset":
-    """Images uint8 (n, 28, 28) and labels (n,) as batches for a model: normalised, labels.
+    """Batches of normalised images and their labels, from uint8 (n, 28, 28) and (n,).
 
-    They come once, in order; or, for training, without an end: one random order of all
-    images after the other, cut into batches of the same size.
+    For evaluation, each image comes once, in order. For training, the batches never end: the
+    images are shuffled again and again, and all batches have the same size.
     """
-    import tensorflow as tf  # here: it takes seconds, and reading files does not need it
+    import tensorflow as tf  # it takes seconds, and reading files does not need it
 
     images, labels = tf.constant(x), tf.constant(y)
     if training:
@@ -242,7 +244,7 @@ def batches(
         order = order.rebatch(batch_size, drop_remainder=True)
     else:
         order = tf.data.Dataset.range(len(x)).batch(batch_size)
-    # Autotuning is off: its thread now and then holds up the end of an iterator for 3 s.
+    # With autotuning, the end of an iterator sometimes waits 3 s for the autotuning thread.
     options = tf.data.Options()
     options.autotune.enabled = False
     return (

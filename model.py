@@ -10,17 +10,17 @@ import numpy as np
 
 from cli import InputError
 
-# These have to be set before TensorFlow is imported.
+# TensorFlow reads these when it is imported.
 os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the user's keras.json says
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors only
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # oneDNN logs a banner, gives no speedup
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # oneDNN logs a banner and saves no time
 
 
 @contextmanager
 def _silence_import() -> Iterator[None]:
     """Keep C++ code off stderr: TensorFlow logs before it reads TF_CPP_MIN_LOG_LEVEL.
 
-    If the import fails, what was logged is written to stderr after all.
+    If the import fails, the log is written to stderr.
     """
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as log:
@@ -48,7 +48,7 @@ ELASTIC_GRID = 5  # points along a side of the grid of elastic displacements
 def build_model() -> keras.Sequential:
     """The untrained network: float (n, 28, 28) in [0, 1] to (n, 10) probabilities.
 
-    It is compiled, so that `evaluate` gives its loss (cross-entropy, nats) and its accuracy
+    The network is compiled: `evaluate` gives its loss (cross-entropy, nats) and its accuracy
     (in [0, 1]).
     """
     dense = [keras.layers.Dense(*layer) for layer in UNITS_AND_ACTIVATIONS]
@@ -64,23 +64,23 @@ def compile_with_adam(
     learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 0.001,
     **options: bool | int,
 ) -> None:
-    """Compile `model` with Adam at a learning rate or a schedule of it."""
+    """Compile `model` with Adam at a learning rate or a schedule; `options` are Keras's."""
     adam = keras.optimizers.Adam(learning_rate)
     model.compile(adam, "sparse_categorical_crossentropy", metrics=["accuracy"], **options)
-    # Before the first step, which would be traced twice if it had to create Adam's variables;
-    # and before saving, or Keras warns of their absence when the model is loaded.
+    # This creates Adam's variables. If the first step created them, it would be traced twice.
+    # If they were missing from a saved model, Keras would warn when the model is loaded.
     adam.build(model.trainable_variables)
 
 
 def build_training_model(
     epochs: int, steps_per_epoch: int, augment: bool, learning_rate: float
 ) -> keras.Sequential:
-    """The network with what surrounds it in training, compiled.
+    """The network with the layers that only training needs, compiled.
 
-    In front of the network stands random augmentation if `augment` is True, and behind every
-    dense layer batch normalization (Ioffe and Szegedy, "Batch normalization: accelerating
-    deep network training by reducing internal covariate shift", 2015), which
-    `fold_batch_normalization` takes out again.
+    If `augment` is True, random augmentation comes before the network. Batch normalization
+    comes after each dense layer (Ioffe and Szegedy, "Batch normalization: accelerating deep
+    network training by reducing internal covariate shift", 2015). At the end of training,
+    `fold_batch_normalization` makes it part of the dense layers.
     """
     layers = [keras.Input((28, 28))]
     if augment:
@@ -95,8 +95,8 @@ def build_training_model(
     training_model = keras.Sequential(layers)
     schedule = learning_rate_schedule(learning_rate, epochs * steps_per_epoch)
     # For a network this small, the overhead of a step is several times its arithmetic. So
-    # XLA compiles the step ("auto" would not without a GPU), and TensorFlow loops over all
-    # steps of an epoch without a return to Python.
+    # XLA compiles the step (Keras's default is to do so only on a GPU), and TensorFlow runs
+    # all steps of an epoch without a return to Python.
     compile_with_adam(
         training_model, schedule, jit_compile=True, steps_per_execution=steps_per_epoch
     )
@@ -104,12 +104,12 @@ def build_training_model(
 
 
 def fold_batch_normalization(training_model: keras.Sequential, model: keras.Sequential) -> None:
-    """Set the weights of `model` (see `build_model`) to those of `training_model`, folded.
+    """Give `model` (see `build_model`) weights with which it predicts as `training_model`.
 
-    Both then predict the same but for rounding. Outside training, batch normalization scales
-    and shifts each output of a dense layer by constants, so it can become part of the layer's
-    weights (Jacob et al., "Quantization and training of neural networks for efficient
-    integer-arithmetic-only inference", 2018, section 3.2).
+    After training, batch normalization multiplies each output of a dense layer by a constant
+    and adds another one. Both constants become part of the dense layer's weights (Jacob et
+    al., "Quantization and training of neural networks for efficient integer-arithmetic-only
+    inference", 2018, section 3.2). The predictions differ only by rounding.
     """
     dense, normalization = (
         [layer for layer in training_model.layers if isinstance(layer, kind)]
@@ -139,12 +139,12 @@ def learning_rate_schedule(peak: float, steps: int) -> keras.optimizers.schedule
 class RandomAugmentation(keras.layers.Layer):
     """Rotate, shift, zoom, shear and elastically distort each training image at random.
 
-    Takes and gives float images (n, 28, 28); does nothing outside training. Each parameter
-    is a range: draws are uniform from its negative to its positive value. `rotation` is in
-    degrees, `shift` in pixels, `zoom` and `shear` are fractions, `elastic` is the
-    displacement in pixels of each point of a 5 x 5 grid, interpolated bicubically. (Simard,
-    Steinkraus and Platt, "Best practices for convolutional neural networks", 2003, smooth a
-    displacement drawn for each pixel.)
+    The input and the output are float images (n, 28, 28). Outside training they are equal.
+    Each parameter p is a range: draws are uniform in [-p, p]. `rotation` is in degrees,
+    `shift` in pixels, `zoom` and `shear` are fractions. `elastic` is the displacement in
+    pixels of each point of a 5 x 5 grid; between the points, the displacement is interpolated
+    bicubically. (Simard, Steinkraus and Platt, "Best practices for convolutional neural
+    networks", 2003, draw a displacement for each pixel and smooth it.)
     """
 
     def __init__(
@@ -155,13 +155,14 @@ class RandomAugmentation(keras.layers.Layer):
         shear: float = 0.1,
         elastic: float = 1.2,
     ) -> None:
-        """Keep the ranges, and the basis of all displacements."""
+        """Store the ranges and compute the basis of all displacements."""
         super().__init__()
         affine = [math.radians(rotation), shear, zoom, zoom, shift, shift]
         self.ranges = np.array(affine + 2 * ELASTIC_GRID**2 * [elastic], np.float32)
         self.seed_generator = keras.random.SeedGenerator()
-        # Each pixel of the result is sampled at coordinates that are a weighted sum of fixed
-        # maps: y, x and 1 for the affine part, and a bicubic bump for each grid point.
+        # The coordinates (y, x) at which an image is sampled are weighted sums of a basis of
+        # 3 + 25 fixed maps (28, 28): y, x and 1 make up the affine part, and the bicubic
+        # interpolation of each grid point makes up the elastic part. Only weights are drawn.
         y, x = np.indices((28, 28)) - 13.5
         grid = np.eye(ELASTIC_GRID**2).reshape(-1, ELASTIC_GRID, ELASTIC_GRID, 1)
         elastic_maps = keras.ops.image.resize(grid, (28, 28), "bicubic")
@@ -169,10 +170,10 @@ class RandomAugmentation(keras.layers.Layer):
         self.basis = np.reshape(basis, (-1, 784)).astype(np.float32)
 
     def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """`images`, each augmented with draws of its own in training, else unchanged."""
+        """In training, augment each image with its own draws; else return `images`."""
         if not training:
             return images
-        # With an algorithm named, XLA compiles random numbers to several times faster code.
+        # XLA's code for this algorithm is several times faster than for the default one.
         random = tf.random.stateless_uniform(
             (keras.ops.shape(images)[0], len(self.ranges)),
             self.seed_generator.next(),
@@ -214,11 +215,11 @@ def sample_bilinear(images: tf.Tensor, y: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
 
 
 def load_model(path: str) -> keras.Model:
-    """The model saved in `path`, made to take (n, 28, 28) in [0, 1] and to give (n, 10).
+    """Load a model that maps float (n, 28, 28) in [0, 1] to (n, 10) probabilities.
 
-    Any Keras model does that takes 784 pixels in some shape, such as (28, 28, 1), and gives
-    ten probabilities. Raises OSError if the file cannot be read and InputError if it is no
-    such model. Keras's safe mode stays on: a file that carries code is refused.
+    The model in the file may take the 784 pixels in any shape, such as (28, 28, 1). Raises
+    OSError if the file cannot be read and InputError if it has no such model. Keras's safe
+    mode stays on: a file that contains code is refused.
     """
     with open(path, "rb"):  # Keras reports a missing file at length, and as a ValueError
         pass

@@ -13,33 +13,38 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from cli import InputError
 
-# Figures are made without pyplot: no display, no MPLBACKEND, no figure left open.
+# Figures are made without pyplot, so they need no display and no MPLBACKEND.
 
-# Okabe and Ito's palette, told apart with any colour vision.
+# Two colours of Okabe and Ito's palette for all kinds of colour vision.
 BLUE, VERMILLION = "#0072B2", "#D55E00"
 FRAME = "#BBBBBB"  # around pictures
 DPI = 120
-FORMATS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf", ".svg")
+ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf", ".svg")
 MOST_PANELS = 32  # of a person's images in one picture
-PANEL_PIXELS = 1000  # of an image's longer side: more are not seen
-STRIP_CELL = (42, 30)  # pixels (height, width) for a digit of 28 x 28 and its label
+PANEL_PIXELS = 1000  # of an image's longer side: a plot shows no more
+# A strip shows digits as the network sees them. A cell has a digit of 28 x 28 pixels with one
+# pixel of space around it, and its label in the rows above.
+STRIP_CELL = (42, 30)  # pixels: height, width
+STRIP_LABEL = 12  # pixels of the label's height
 STRIP_COLUMNS = 16
-LABEL_POINTS = 30  # of a label, for each inch of its digit; a larger one hides the line above
-MOST_SHOWN = 50  # digits in a picture: ten rows of five are still seen at one look
+WIDEST_CELL = 0.6  # inches
+LABEL_POINTS = 30  # of a label for each inch of its digit: a larger label hides the line above
+LETTERS = 12  # of a file's name that fit into an inch
+MOST_SHOWN = 50  # digits in a picture: ten rows of five
 
 
 def plot_training_curves(
     path: str | Path,
     history: Mapping[str, Sequence[float]],
-    validation_name: str,
+    subset: str,
     dataset: str,
     augmented: bool,
 ) -> None:
-    """Draw loss and accuracy after each epoch, side by side, for both sets.
+    """Draw loss and accuracy after each epoch, side by side.
 
-    `history` has a value an epoch under "loss", "accuracy" (in [0, 1]), "val_loss" and
-    "val_accuracy"; `validation_name` says what the "val_" set is. If `augmented`, the
-    picture explains why training looks worse than validation.
+    `history` has a value for each epoch under "loss", "accuracy" (in [0, 1]), "val_loss" and
+    "val_accuracy"; the last two are of the `subset` "test" or "validation". If `augmented`,
+    a line says why training looks worse than the subset.
     """
     figure = Figure(figsize=(10, 4.4 if augmented else 4), dpi=DPI, layout="constrained")
     figure.suptitle(f"Trained on {dataset}", parse_math=False)
@@ -47,7 +52,7 @@ def plot_training_curves(
     if augmented:
         figure.supxlabel(
             "Training images are augmented (rotated, shifted, distorted), so they are harder "
-            f"to read than the {validation_name} images.",
+            f"to read than the {subset} images.",
             fontsize=10,
         )
     epochs = np.arange(1, len(history["loss"]) + 1)
@@ -58,10 +63,10 @@ def plot_training_curves(
     ]:
         for name, color, values in [
             (training_name, BLUE, history[key]),
-            (validation_name, VERMILLION, history[f"val_{key}"]),
+            (subset, VERMILLION, history[f"val_{key}"]),
         ]:
             final = f"{values[-1]:.4f}" if key == "loss" else percent(values[-1], 2)
-            # Markers, for a run of one epoch has no line.
+            # A run of one epoch has no line, only a marker.
             marker = "o" if len(epochs) <= 20 else None
             axes.plot(epochs, values, marker=marker, color=color, label=f"{name}: {final}")
         axes.set(xlabel="Epoch", ylabel=label)
@@ -75,10 +80,10 @@ def plot_training_curves(
 def plot_confusion_matrix(path: str | Path, matrix: np.ndarray, title: str) -> None:
     """Draw `matrix`, counts (10, 10) by true digit (row) and predicted digit (column).
 
-    The colour scale covers only the mistakes. The diagonal has counts a hundred times as
-    large; on one scale with it, all mistakes would look like 0. So the diagonal is grey.
+    The colours show only the mistakes, and the diagonal is grey: its counts are a hundred
+    times as large, and on one scale all mistakes would have the colour of 0.
     """
-    import seaborn  # here: it imports pandas, which `predict.py` need not wait for
+    import seaborn  # it imports pandas, which takes time and which predict.py does not need
 
     figure = Figure(figsize=(8, 7), dpi=DPI, layout="constrained")
     axes = figure.subplots()
@@ -130,8 +135,8 @@ def plot_predictions(
     """Draw digits in rows of five, each titled with its prediction and confidence.
 
     `images` is (n, 28, 28) in [0, 1], `y_pred` and `y_true` are (n,) digits, `confidence`
-    is (n,) in [0, 1]. Wrong predictions are framed and name the true digit. Only the first
-    50 are drawn, which the title then says.
+    is (n,) in [0, 1]. A wrong prediction has a frame and the true digit. Of more than 50
+    digits, the first 50 are drawn, and the title says so.
     """
     shown = min(len(images), MOST_SHOWN)
     if shown < len(images):
@@ -172,8 +177,8 @@ class Panel(NamedTuple):
 def plot_readings(path: str | Path, panels: Sequence[Panel], unsure: float, title: str) -> None:
     """Draw pictures with a box and the prediction at every digit, and the digits below.
 
-    Digits with a confidence below `unsure` are in another colour. More than MOST_PANELS are
-    too many to look at.
+    Digits with a confidence below `unsure` have another colour. The caller gives at most
+    MOST_PANELS panels.
     """
     most_digits = max(len(panel.digits) for panel in panels)
     columns, width = (
@@ -205,7 +210,7 @@ def plot_readings(path: str | Path, panels: Sequence[Panel], unsure: float, titl
 
 
 def confidence_colors(confidence: np.ndarray, unsure: float) -> np.ndarray:
-    """The colours (n,) of digits: another one for a confidence (n,) below `unsure`."""
+    """The colour of each digit, (n,): VERMILLION for a confidence below `unsure`, else BLUE."""
     return np.where(confidence < unsure, VERMILLION, BLUE)
 
 
@@ -213,38 +218,38 @@ def draw_photo(axes: Axes, panel: Panel, colors: np.ndarray, width: float) -> No
     """Draw a panel's picture, `width` inches wide, with a box and a label at each digit."""
     axes.imshow(panel.image)
     axes.set_anchor("S")  # close to the digits below
-    height, length = panel.image.shape[:2]
-    # Or white paper would have no edge on the white page.
+    rows, columns = panel.image.shape[:2]
+    # Without a frame, white paper has no edge on the white page.
     axes.add_patch(
-        Rectangle((-0.5, -0.5), length, height, fill=False, color=FRAME, clip_on=False)
+        Rectangle((-0.5, -0.5), columns, rows, fill=False, color=FRAME, clip_on=False)
     )
-    name = shorten(panel.name, int(12 * width))
+    name = shorten(panel.name, int(LETTERS * width))
     axes.set_title(f"{name}\n{percent(panel.confidence.prod())}", fontsize=9, parse_math=False)
-    pixels_per_inch = max(height, length) / width
+    pixels_per_inch = max(rows, columns) / width
     for (left, top, right, bottom), digit, color in zip(
         panel.boxes, panel.y_pred, colors, strict=True
     ):
         box = Rectangle((left, top), right - left, bottom - top, fill=False, color=color)
         axes.add_patch(box)
         size = float(np.clip(LABEL_POINTS * (bottom - top) / pixels_per_inch, 4, 14))
-        # Above the box, but not above the picture, where its name stands.
-        place = "bottom" if top > 0.1 * height else "top"
+        # The label stands above the box, or in it where the picture's name would be hidden.
+        place = "bottom" if top > 0.1 * rows else "top"
         label = axes.text(left, top, digit, color="white", fontsize=size, va=place)
         label.set_bbox({"facecolor": color, "edgecolor": "none", "pad": 0.8})
 
 
 def digit_strip(panel: Panel) -> np.ndarray:
-    """The digits of a panel line by line in one image (height, width), with room for labels."""
+    """An image (height, width) with the digits of a panel line by line, below their labels."""
     rows, columns = np.max(strip_places(panel), axis=0) + 1
     strip = np.ones((rows * STRIP_CELL[0], columns * STRIP_CELL[1]))
     for (row, column), digit in zip(strip_places(panel), panel.digits, strict=True):
-        top, left = (row + 1) * STRIP_CELL[0] - 29, column * STRIP_CELL[1] + 1
+        top, left = row * STRIP_CELL[0] + STRIP_LABEL + 1, column * STRIP_CELL[1] + 1
         strip[top : top + 28, left : left + 28] = digit
     return strip
 
 
 def strip_places(panel: Panel) -> list[tuple[int, int]]:
-    """Row and column of each digit in the strip: lines start anew and wrap where too long."""
+    """The cell (row, column) of each digit: a line starts a row, and a long line wraps."""
     places, first_row = [], 0
     columns = min(max(panel.line_lengths), STRIP_COLUMNS)
     for length in panel.line_lengths:
@@ -254,8 +259,8 @@ def strip_places(panel: Panel) -> list[tuple[int, int]]:
 
 
 def strip_scale(strip: np.ndarray, width: float) -> float:
-    """Inches for a pixel of the strip, so that it is at most `width` inches wide."""
-    return min(width / strip.shape[1], 0.6 / STRIP_CELL[1])
+    """Inches for a pixel of the strip, which is at most `width` inches wide."""
+    return min(width / strip.shape[1], WIDEST_CELL / STRIP_CELL[1])
 
 
 def draw_strip(
@@ -264,16 +269,16 @@ def draw_strip(
     """Draw the digits of a panel as the network sees them, each below its prediction."""
     axes.imshow(strip, cmap="gray", vmin=0, vmax=1)
     axes.set_anchor("N")
-    fontsize = min(13, 72 * strip_scale(strip, width) * 12)
+    fontsize = min(13, 72 * strip_scale(strip, width) * STRIP_LABEL)
     for (row, column), digit, color in zip(
         strip_places(panel), panel.y_pred, colors, strict=True
     ):
-        x, y = (column + 0.5) * STRIP_CELL[1], row * STRIP_CELL[0] + 7
+        x, y = (column + 0.5) * STRIP_CELL[1], row * STRIP_CELL[0] + STRIP_LABEL / 2 + 1
         axes.text(x, y, digit, color=color, fontsize=fontsize, ha="center", va="center")
 
 
 def shorten(name: str, length: int) -> str:
-    """A file's name in characters that print, at most `length` of them."""
+    """A file's name with at most `length` characters, all of them printable."""
     name = name.encode(errors="replace").decode()  # file names need not be valid text
     half = (length - 3) // 2
     return name if len(name) <= length else f"{name[:half]}...{name[-half:]}"
@@ -281,14 +286,14 @@ def shorten(name: str, length: int) -> str:
 
 def check_format(path: str | Path) -> None:
     """Raise InputError if no picture can be written to a file with the ending of `path`."""
-    if Path(path).suffix.lower() not in FORMATS:
-        raise InputError(f"{path}: pictures are written as {', '.join(FORMATS)}")
+    if Path(path).suffix.lower() not in ENDINGS:
+        raise InputError(f"{path}: pictures are written as {', '.join(ENDINGS)}")
 
 
 def save(figure: Figure, path: str | Path) -> None:
-    """Write `figure` to a file, its format after the path's ending."""
+    """Write `figure` to a file, whose ending says the format."""
     with warnings.catch_warnings():
-        # A file name's letter that the font lacks becomes a box, and that is warning enough.
+        # A letter of a file's name that the font lacks is drawn as a box, without a warning.
         warnings.filterwarnings("ignore", "Glyph")
         figure.savefig(path)
 

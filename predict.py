@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from plots import Panel
     from window import Answer
 
-# As in train.py, what needs TensorFlow or takes long to import is imported inside functions.
+# Modules that take long to import are imported inside functions: --help must not wait.
 
-BATCH = 20  # pictures searched before the model is called: calling it has a fixed cost
-MOST_NAMED = 5  # files that are no images, of those in folders
+BATCH = 20  # pictures for each call of the model: a call has a fixed cost
+MOST_NAMED = 5  # of the files in folders that are no images
 UNSURE = 0.6  # confidence below which the second guess is worth saying
 
 
@@ -126,10 +126,10 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def predict(args: argparse.Namespace) -> None:
-    """Reload the model, let it read digits, save what came of it.
+    """Reload the model, let it read digits, plot and save what it reads.
 
-    Raises OSError if a file cannot be read or written and InputError if the model, the
-    data or an image is not what it should be.
+    Raises OSError if a file cannot be read or written, and InputError if the model, the data
+    or an image is wrong.
     """
     from model import load_model
     from plots import check_format
@@ -137,15 +137,15 @@ def predict(args: argparse.Namespace) -> None:
     check_format(args.output)
     model = load_model(args.model)
     with ExitStack() as stack:
-        # Before any image is read, so that what cannot be written to is known at once.
-        picture = stack.enter_context(replace_file_on_success(args.output))
+        # Files that cannot be written end the run here, before any image is read.
+        plot_path = stack.enter_context(replace_file_on_success(args.output))
         table = stack.enter_context(replace_file_on_success(args.csv)) if args.csv else None
         if args.draw:
-            rows = predict_drawing(model, Path(args.output).parent, picture)
+            rows = predict_drawing(model, Path(args.output).parent, plot_path)
         elif args.images:
-            rows = predict_pictures(model, args.images, picture)
+            rows = predict_pictures(model, args.images, plot_path)
         else:
-            rows = predict_test_images(model, args, picture)
+            rows = predict_test_images(model, args, plot_path)
         if not rows:  # nothing was drawn
             return
         if table:
@@ -161,7 +161,7 @@ def predict(args: argparse.Namespace) -> None:
 
 @contextmanager
 def replace_file_on_success(path: str) -> Iterator[Path]:
-    """A file to write, which at the end replaces `path`; see `cli.replace_on_success`."""
+    """A temporary file; when the block ends, it replaces `path` (`cli.replace_on_success`)."""
     with replace_on_success(Path(path).parent) as folder:
         yield folder / Path(path).name
 
@@ -170,7 +170,7 @@ def replace_file_on_success(path: str) -> Iterator[Path]:
 
 
 class Reading(NamedTuple):
-    """What was read in a picture, or the `problem` why nothing was."""
+    """What was read in a picture. If nothing was read, `problem` says why."""
 
     path: str
     problem: str = ""
@@ -189,11 +189,11 @@ class Reading(NamedTuple):
 
     @property
     def confidence(self) -> float:
-        """The probability in [0, 1] that all digits found are named correctly."""
+        """The network's probability in [0, 1] that all digits found are named correctly."""
         return float(self.probabilities.max(axis=1).prod())
 
 
-def predict_pictures(model: "keras.Model", paths: Sequence[str], picture: Path) -> list[dict]:
+def predict_pictures(model: "keras.Model", paths: Sequence[str], plot_path: Path) -> list[dict]:
     """Read the picture files in `paths` and report what was read; see `report`."""
     from photos import find_files
 
@@ -203,11 +203,11 @@ def predict_pictures(model: "keras.Model", paths: Sequence[str], picture: Path) 
         more = ", ..." if len(others) > MOST_NAMED else ""
         are = "files that are no images" if len(others) > 1 else "file that is no image"
         complain(f"left out {len(others):,} {are}: {names}{more}")
-    return report(read_pictures(model, files), len(files), picture)
+    return report(read_pictures(model, files), len(files), plot_path)
 
 
 def read_pictures(model: "keras.Model", paths: Sequence[str]) -> Iterator[Reading]:
-    """Read picture files in batches; what cannot be read comes with its problem instead."""
+    """Read picture files in batches; a file that cannot be read gives its problem."""
     for start in range(0, len(paths), BATCH):
         batch = [find_in_file(path) for path in paths[start : start + BATCH]]
         pixels = [digit.pixels for found in batch for line in found.lines for digit in line]
@@ -219,7 +219,7 @@ def read_pictures(model: "keras.Model", paths: Sequence[str]) -> Iterator[Readin
 
 
 def find_in_file(path: str) -> Reading:
-    """Find the digits in a picture file, or say why there are none."""
+    """Find the digits in a picture file; their probabilities are still missing."""
     from photos import find_digits, read_image
 
     try:
@@ -232,10 +232,10 @@ def find_in_file(path: str) -> Reading:
     return Reading(path, "" if lines else "no digit found", picture, lines)
 
 
-def report(readings: Iterable[Reading], count: int, picture: Path) -> list[dict]:
-    """Print each of `count` readings; draw them all, or those of least confidence.
+def report(readings: Iterable[Reading], count: int, plot_path: Path) -> list[dict]:
+    """Print each of `count` readings; draw all, or the MOST_PANELS of least confidence.
 
-    Returns the rows of the table. Raises InputError if no digit was found in any picture.
+    Returns the rows of the table. Raises InputError if no digit was read in any picture.
     """
     from plots import MOST_PANELS, plot_readings
 
@@ -251,7 +251,7 @@ def report(readings: Iterable[Reading], count: int, picture: Path) -> list[dict]
         confidence = f"{reading.confidence:.4f}"
         rows.append({"image": reading.path, "digits": reading.text, "confidence": confidence})
         panels.append(to_panel(reading))
-        if len(panels) > 2 * MOST_PANELS:  # so that memory does not grow with the pictures
+        if len(panels) > 2 * MOST_PANELS:  # to bound the memory
             panels = least_certain(panels, MOST_PANELS)
 
     if not panels:
@@ -261,12 +261,12 @@ def report(readings: Iterable[Reading], count: int, picture: Path) -> list[dict]
     if read > MOST_PANELS:
         title += f": the {MOST_PANELS} least certain of {read:,} images"
         panels = least_certain(panels, MOST_PANELS)
-    plot_readings(picture, panels, UNSURE, title)
+    plot_readings(plot_path, panels, UNSURE, title)
     return rows
 
 
 def describe(reading: Reading) -> str:
-    """The line printed for a picture: its digits, how sure they are, and second guesses."""
+    """The line printed for a picture: its digits, its confidence and second guesses."""
     from plots import percent
 
     line = f"{reading.path}  {reading.text}  {percent(reading.confidence)}"
@@ -279,7 +279,7 @@ def describe(reading: Reading) -> str:
 
 
 def to_panel(reading: Reading) -> "Panel":
-    """What is drawn of a reading; the picture only as large as it is seen."""
+    """A reading as it is drawn, with its picture no larger than a plot shows it."""
     from plots import PANEL_PIXELS, Panel
 
     digits = [digit for line in reading.lines for digit in line]
@@ -309,10 +309,10 @@ def complain(message: str) -> None:
 # --- digits drawn in a window
 
 
-def predict_drawing(model: "keras.Model", folder: Path, picture: Path) -> list[dict]:
-    """Read digits while they are drawn; at the end, report the last reading.
+def predict_drawing(model: "keras.Model", folder: Path, plot_path: Path) -> list[dict]:
+    """Read digits while they are drawn; when the window is closed, report the last reading.
 
-    Drawings that the user saves go to `folder`. Returns the rows of the table, none if
+    The window saves drawings in `folder`. Returns the rows of the table, which is empty if
     nothing was drawn.
     """
     from PIL import Image
@@ -328,9 +328,9 @@ def predict_drawing(model: "keras.Model", folder: Path, picture: Path) -> list[d
         pixels = np.stack([digit.pixels for line in lines for digit in line])
         return Reading("drawing", "", drawing, lines, model(pixels).numpy())
 
-    model(np.zeros((1, 28, 28)))  # the first call is slow, and the first reading should not be
+    model(np.zeros((1, 28, 28)))  # the first call is slow: make it before the first reading
     paper = draw(lambda paper: to_answer(read(paper)), folder)
-    return [] if paper is None else report([read(paper)], 1, picture)
+    return [] if paper is None else report([read(paper)], 1, plot_path)
 
 
 def to_answer(reading: Reading) -> "Answer":
@@ -354,9 +354,9 @@ def to_answer(reading: Reading) -> "Answer":
 
 
 def predict_test_images(
-    model: "keras.Model", args: argparse.Namespace, picture: Path
+    model: "keras.Model", args: argparse.Namespace, plot_path: Path
 ) -> list[dict]:
-    """Read test images, the first or the mistakes: print each answer, draw all."""
+    """Read the first test images or the mistakes; print and draw the predictions."""
     from plots import percent, plot_predictions
 
     mnist = load_test_images(args)
@@ -386,7 +386,7 @@ def predict_test_images(
             }
         )
     plot_predictions(
-        picture,
+        plot_path,
         x_test[index],
         y_pred[index],
         confidence[index],
@@ -397,7 +397,7 @@ def predict_test_images(
 
 
 def load_test_images(args: argparse.Namespace) -> data.Mnist:
-    """The data of `--data`, or what metrics.json beside the model says it was trained on."""
+    """Load the data of `--data`, or else the data that metrics.json beside the model names."""
     if args.data:
         return data.load_mnist(args.data)
     try:
@@ -428,9 +428,10 @@ def most_confident_mistakes(
 def save_csv(path: Path, rows: Sequence[dict]) -> None:
     """Write a table: image (its path or `test image N`), digits, confidence in [0, 1].
 
-    Where no digit was found, the last two are empty. Test images have their true digit, too.
+    If no digit was found, the last two are empty. Test images have a fourth column, the true
+    digit.
     """
-    # File names need not be valid text; surrogateescape writes back the bytes they are.
+    # A file's name need not be valid text; surrogateescape writes its bytes unchanged.
     with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.DictWriter(file, rows[0].keys())
         writer.writeheader()

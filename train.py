@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from data import Mnist
     from model import keras, tf
 
-# Training images in an epoch, at least: a set smaller than MNIST's is passed over more than
-# once, so that an epoch always means about the same amount of training.
+# Least number of training images in an epoch. An epoch passes over a smaller training set
+# more than once, so that ten epochs of it are as much training as ten epochs of MNIST.
 LEAST_EPOCH = 60_000
 DIVERGED_LOSS = 10 * math.log(10)  # ten times that of guessing all ten digits equally
 
@@ -105,10 +105,10 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def train(args: argparse.Namespace) -> None:
     """Load, build, fit, fold, evaluate, save and plot, as the arguments say.
 
-    Raises OSError if a file cannot be read or written and InputError if the data or the
-    arguments do not fit or training diverges.
+    Raises OSError if a file cannot be read or written, and InputError if the data or an
+    argument is wrong or training diverges.
     """
-    # Here and not above: importing TensorFlow takes seconds, and --help must not wait.
+    # Importing TensorFlow takes seconds, and --help must not wait for it.
     from data import batches, hold_out, load_mnist
     from model import build_model, build_training_model, fold_batch_normalization, keras
     from plots import plot_confusion_matrix, plot_training_curves
@@ -178,7 +178,7 @@ def count_steps(images: int, batch_size: int) -> int:
 def describe_run(
     args: argparse.Namespace, mnist: "Mnist", subset: str, model: "keras.Model"
 ) -> dict[str, Any]:
-    """What `metrics.json` tells about a run besides its results."""
+    """The entries of `metrics.json` that are known before training."""
     return {
         "epochs": args.epochs,
         "batch_size": args.batch_size,
@@ -201,7 +201,7 @@ def describe_run(
 
 
 def print_configuration(configuration: Mapping[str, Any], subset: str) -> None:
-    """Say what is about to be trained, how and on what."""
+    """Print the data, the network and how it will be trained."""
     epochs, images = configuration["epochs"], configuration["training_images"]
     augmented = "with" if configuration["augment"] else "no"
     print(
@@ -223,13 +223,14 @@ def fit(
     steps_per_epoch: int,
     callback: "keras.callbacks.Callback",
 ) -> tuple[dict[str, list[float]], float]:
-    """Train and evaluate epoch by epoch; returns the history and the seconds it took.
+    """Train, evaluate after each epoch, and print how long it took.
 
-    The history has a value an epoch under "loss", "accuracy" (in [0, 1]), "val_loss" and
-    "val_accuracy".
+    Returns the history and the time in seconds. The history has a value for each epoch under
+    "loss", "accuracy" (in [0, 1]), "val_loss" and "val_accuracy".
     """
     start = time.perf_counter()
-    # This creates the metrics' variables. Else Keras would have to trace the first step twice.
+    # This creates the metrics' variables. If the first step created them, it would be traced
+    # twice.
     training_model.evaluate(evaluation_batches, verbose=0)
     history = training_model.fit(
         training_batches,
@@ -289,7 +290,7 @@ def save_history(path: Path, history: Mapping[str, Sequence[float]]) -> None:
 
 
 def save_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
-    """Write what there is to know about a run as JSON."""
+    """Write the configuration and the results of a run as JSON."""
     path.write_text(json.dumps(metrics, indent=2) + "\n")
 
 

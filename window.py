@@ -1,4 +1,4 @@
-"""What opens on a screen: paper to draw digits on, read while they are drawn, and pictures."""
+"""The windows: one to draw digits in, which are read at once, and one that shows a picture."""
 
 import signal
 import sys
@@ -27,9 +27,9 @@ WINDOW = (1000, 600)  # pixels when it opens
 WIDTH, HEIGHT = 900, 720  # pixels of the paper, however large it is on the screen
 PEN = 11  # pixels: 1.2 % of the paper's width, as a pen on a small note
 MARGIN = 16  # pixels that the pen keeps from the edge: ink that touches it counts as cut off
-CLICK = 4  # pixels: what stays within them is a click, for a hand is never quite still
+CLICK = 4  # pixels: a shorter stroke is a click, for a hand is never quite still
 POLL = 30  # milliseconds until the next look whether a reading has ended
-LIVE = 0.05  # seconds: a reading that takes longer waits for the end of the stroke
+LIVE = 0.05  # seconds: if readings take longer, none is started during a stroke
 BOTTOM = 0.13  # of paper and panel, as a share of the window's height
 TITLE = 20  # points of up to 34 characters; a longer title is smaller
 LABEL = 30  # pixels above a digit's box: without them, the label stands in the box
@@ -37,7 +37,7 @@ GREYS = {"window": "#ECECEC", "lines": "#BBBBBB", "bars": "#A8A8A8", "text": "#6
 
 
 class Answer(NamedTuple):
-    """What was read on the paper, with n digits; without arguments, nothing."""
+    """What was read on the paper: n digits, by default none."""
 
     title: str = ""  # such as "1812  97.3 %"
     boxes: np.ndarray = np.empty((0, 4))  # (n, 4): left, top, right, bottom in pixels
@@ -73,9 +73,9 @@ def show(path: str | Path) -> None:
 
 
 def open_figure(width: int, height: int, **settings: str) -> Figure:
-    """A figure of so many pixels in a window, with matplotlib's `settings` for that.
+    """Open a window with a figure of `width` x `height` pixels.
 
-    Raises OSError where no window can be opened.
+    `settings` are matplotlib's for this figure. Raises OSError if no window can be opened.
     """
     from matplotlib import pyplot
 
@@ -94,7 +94,7 @@ def open_figure(width: int, height: int, **settings: str) -> Figure:
 
 
 def wait_until_closed() -> None:
-    """Let the user work in the open windows until all are closed; Ctrl-C closes them too."""
+    """Wait until all windows are closed, by the user or by Ctrl-C."""
     from matplotlib import pyplot
 
     interrupts = []
@@ -115,10 +115,10 @@ def wait_until_closed() -> None:
 
 
 class DrawingWindow:
-    """Paper to draw digits on in a figure, what is read on it, and what the network sees.
+    """A figure with paper to draw digits on, what is read on it, and what the network sees.
 
-    A click on a digit shows what the network makes of this one. The figure may be in a
-    window or in a notebook. Keep the object as long as it shall work.
+    A click on a digit shows what the network sees and thinks of it. The figure may be in a
+    window or in a notebook. It works as long as this object exists.
     """
 
     def __init__(
@@ -126,8 +126,8 @@ class DrawingWindow:
     ) -> None:
         """Fill `figure`; save drawings in `folder`.
 
-        `read` is given the paper, (720, 900) uint8 with 255 for white. It runs in a thread of
-        its own, so that drawing goes on meanwhile.
+        `read` gets the paper, (720, 900) uint8 with 255 for white. It runs in a thread, so
+        that the user can draw meanwhile.
         """
         self.figure, self.canvas, self.folder = figure, figure.canvas, Path(folder)
         self.read, self.reader = read, ThreadPoolExecutor(max_workers=1)
@@ -199,7 +199,7 @@ class DrawingWindow:
             self.buttons.append(button)
 
     def connect(self) -> None:
-        """Let the figure's events, and no keys of matplotlib's own, act on the window."""
+        """Connect the figure's events to the methods, and disconnect matplotlib's own keys."""
         if self.canvas.manager:
             self.canvas.mpl_disconnect(self.canvas.manager.key_press_handler_id)
         for name, action in {
@@ -238,7 +238,7 @@ class DrawingWindow:
         self.canvas.blit(self.tip.get_window_extent().padded(width))
 
     def release(self, event: MouseEvent) -> None:
-        """End the stroke, or choose a digit where it was no more than a click on one."""
+        """End the stroke; a click on a digit only chooses this digit."""
         if self.stroke and event.button == MouseButton.LEFT:
             stroke, self.stroke = self.stroke, []
             self.focus = stroke[-1]
@@ -268,7 +268,7 @@ class DrawingWindow:
                 pyplot.close(self.figure)
 
     def undo(self) -> None:
-        """Take back the last stroke, or that the paper was cleared."""
+        """Undo the last stroke or the last clearing of the paper."""
         if not self.stroke and len(self.versions) > 1:
             self.versions.pop()
         self.forget_reading()
@@ -280,7 +280,7 @@ class DrawingWindow:
             self.forget_reading()
 
     def forget_reading(self) -> None:
-        """Leave no trace of what was read before strokes came back or went."""
+        """Remove the last reading after strokes were undone or cleared."""
         self.stroke, self.pending, self.changed = [], None, True
         self.focus = self.strokes[-1][-1] if self.strokes else (0, 0)
         self.answer = Answer()
@@ -304,7 +304,7 @@ class DrawingWindow:
         self.redraw()
 
     def poll(self) -> None:
-        """Show the reading that has ended; start one if the paper is no longer the same."""
+        """Show a reading that has ended; start one if the paper has changed."""
         if self.stroke and self.reading_time > LIVE:
             return
         if self.pending and self.pending.done():
@@ -323,7 +323,7 @@ class DrawingWindow:
         return answer
 
     def keep_background(self, _event: Event) -> None:
-        """After the window was drawn, as in a new size: keep what never changes."""
+        """Keep the parts that never change, after matplotlib has drawn the whole window."""
         points = 72 / self.figure.dpi
         for patch in (self.ink, self.tip):
             patch.set_linewidth(PEN * self.paper.bbox.width / WIDTH * points)
@@ -332,7 +332,7 @@ class DrawingWindow:
         self.redraw()
 
     def redraw(self) -> None:
-        """Draw what changes: strokes, reading and what the network makes of one digit."""
+        """Draw the parts that change: strokes, reading and panel."""
         self.hint.set_visible(not self.strokes)
         self.ink.set_path(Curve.make_compound_path(*map(curve, self.strokes)))
         self.title.set_text(self.answer.title)
@@ -355,7 +355,7 @@ class DrawingWindow:
 
     @property
     def chosen(self) -> int:
-        """Which of the digits read is nearest to the focus."""
+        """The index of the digit nearest to the focus."""
         return int(distances(self.answer.boxes, self.focus).argmin())
 
     def update_marks(self) -> None:
@@ -387,7 +387,7 @@ class DrawingWindow:
             self.percents[i].set(x=share + 0.03, text=text)
 
     def close(self, _event: Event) -> None:
-        """Stop all that goes on beside the window."""
+        """Stop the timer and the thread."""
         self.timer.stop()
         self.reader.shutdown()
 
@@ -398,7 +398,7 @@ def curve(points: Sequence[tuple[float, float]]) -> Curve:
     It goes through the middle between every two neighbours, bent by the point between.
     """
     points = np.array(points, float).reshape(-1, 2)
-    # A single point becomes a dot, which has to have a length to be drawn.
+    # A single point becomes a dot: a line of 0.01 pixels, since one of no length is not drawn.
     stops = np.vstack([(points[1:] + points[:-1]) / 2, points[-1:] + 0.01])
     vertices = np.stack([points, stops], axis=1).reshape(-1, 2)
     codes = [Curve.MOVETO] * len(points[:1]) + [Curve.CURVE3] * len(vertices)

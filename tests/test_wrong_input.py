@@ -58,7 +58,7 @@ def check(folder, capsys):
     ("arguments", "message"),
     [
         ("--data nowhere.npz", "nowhere.npz: No such file"),
-        ("--data outputs", "outputs: has no train-images"),
+        ("--data outputs", "outputs: no file train-images"),
         ("--epochs 0", "--epochs must be at least 1, not 0"),
         ("--batch-size 0", "--batch-size must be at least 1"),
         ("--batch-size 60001", "--batch-size 60001 is more than the 60,000 images of an epoch"),
