@@ -167,12 +167,12 @@ def read_idx(path: Path, ndim: int) -> np.ndarray:
             raw = gzip.decompress(raw)
         except (OSError, EOFError, zlib.error) as error:
             raise InputError(f"{path}: damaged gzip file: {error}") from error
-    magic = bytes([0, 0, 0x08, ndim])  # 0x08 stands for unsigned bytes
-    if raw[:4] != magic:
-        raise InputError(f"{path}: magic number {raw[:4].hex()}, expected {magic.hex()}")
     header = 4 + 4 * ndim
     if len(raw) < header:
         raise InputError(f"{path}: cut short inside its header")
+    magic = bytes([0, 0, 0x08, ndim])  # 0x08 stands for unsigned bytes
+    if raw[:4] != magic:
+        raise InputError(f"{path}: magic number {raw[:4].hex()}, expected {magic.hex()}")
     shape = np.frombuffer(raw, ">u4", ndim, offset=4).tolist()
     expected = header + int(np.prod(shape, dtype=object))
     if len(raw) != expected:

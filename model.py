@@ -127,10 +127,12 @@ def learning_rate_schedule(peak: float, steps: int) -> keras.optimizers.schedule
     After Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts",
     2017 (the cosine), and Goyal et al., "Accurate, large minibatch SGD", 2017 (the rise).
     """
-    warmup_steps = max(1, round(WARMUP * steps))
+    warmup_steps = round(WARMUP * steps)
+    if not warmup_steps:  # the first step of a rise has rate 0: a run of one would not train
+        return keras.optimizers.schedules.CosineDecay(peak, decay_steps=steps)
     return keras.optimizers.schedules.CosineDecay(
         0.0,
-        decay_steps=max(1, steps - warmup_steps),
+        decay_steps=steps - warmup_steps,
         warmup_target=peak,
         warmup_steps=warmup_steps,
     )

@@ -104,10 +104,10 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     args.images += given[end + 1 :]  # argparse takes none behind "--" here
     if args.count < 1:
         parser.error(f"--count must be at least 1, not {args.count}")
-    if args.images and (args.mistakes or args.data):
-        parser.error("--mistakes and --data are about the test images: leave out IMAGE")
     if args.draw and (args.images or args.mistakes or args.data):
         parser.error("--draw reads what is drawn: leave out IMAGE, --mistakes and --data")
+    if args.images and (args.mistakes or args.data):
+        parser.error("--mistakes and --data are about the test images: leave out IMAGE")
     for name, path in [("--output", args.output), ("--csv", args.csv)]:
         if path and (Path(path).is_dir() or not Path(path).suffix):
             parser.error(f"{name} must name a file with an ending, not {path}")

@@ -79,7 +79,7 @@ def test_what_an_import_logs_is_shown_only_if_it_fails(tmp_path, fails):
     [
         # The cosine is at 45, 90, 135 and 180 degrees at a quarter of the fall, a half...
         (2, 20, {0: 0, 1: 0.25, 4: 1, 13: 0.853553, 22: 0.5, 31: 0.146447, 40: 0}),
-        (1, 1, {0: 0, 1: 1}),
+        (1, 1, {0: 1, 1: 0}),  # a single step must train
     ],
 )
 def test_learning_rate_rises_in_a_tenth_of_the_run_and_falls(epochs, steps_per_epoch, shares):

@@ -131,7 +131,6 @@ LABELS = struct.pack(">II", 2049, 20)
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        (b"", "magic number , expected 00000801"),
         (struct.pack(">II", 2051, 20), "magic number 00000803, expected 00000801"),
         (struct.pack(">HBBI", 0, 9, 1, 20), "magic number 00000901"),  # signed bytes
         (LABELS[:6], "cut short inside its header"),
