@@ -33,7 +33,7 @@ IDX_FILES = {
     "y_test": ("t10k-labels-idx1-ubyte", "t10k-labels.idx1-ubyte"),
 }
 
-# Keras downloads MNIST from here and keeps it there, so Keras and this project share a copy.
+# The address and the file that Keras uses: it and this project share one copy.
 KERAS_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 KERAS_HOME = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
 KERAS_FILE = KERAS_HOME / "datasets" / "mnist.npz"
@@ -42,7 +42,7 @@ KERAS_FILE = KERAS_HOME / "datasets" / "mnist.npz"
 DOWNLOAD_TIMEOUT = 5
 PROGRESS_INTERVAL = 5  # seconds between lines on a slow download
 
-EVALUATION_BATCH = 1000  # images; larger batches are faster, and evaluation has the memory
+EVALUATION_BATCH = 1000  # images: larger batches are faster, and need no gradients in memory
 PREFETCHED_BATCHES = 2
 
 
@@ -123,7 +123,7 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
     with open(path, "rb"):  # a missing or unreadable file is an OSError that says so
         pass
     if not zipfile.is_zipfile(path):
-        raise InputError(f"{path}: MNIST is read from {FORMATS}")
+        raise InputError(f"{path}: not {FORMATS}")
     try:
         with np.load(path, allow_pickle=False) as archive:
             # NumPy returns bytes for a member that is no array.
@@ -162,7 +162,9 @@ def find_idx_file(folder: Path, spellings: tuple[str, str]) -> Path:
 def read_idx(path: Path, ndim: int) -> np.ndarray:
     """One IDX file of bytes: a magic number, `ndim` big-endian sizes, the data."""
     raw = path.read_bytes()
-    if raw.startswith(b"\x1f\x8b"):  # gzip, whatever the name: some downloads change .gz
+    if raw.startswith(
+        b"\x1f\x8b"
+    ):  # gzip; its name is no proof, since some downloads lose the .gz
         try:
             raw = gzip.decompress(raw)
         except (OSError, EOFError, zlib.error) as error:

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 # Modules that take long to import are imported inside functions: --help must not wait.
 
 BATCH = 20  # pictures for each call of the model: a call has a fixed cost
-MOST_NAMED = 5  # of the files in folders that are no images
+MOST_NAMED = 5  # file names in the warning about files that are no images
+DEFAULT_COUNT = 10  # test images
 UNSURE = 0.6  # confidence below which the second guess is worth saying
 
 
@@ -73,8 +74,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--count",
         type=int,
         metavar="N",
-        default=10,
-        help="test images to read (default: %(default)s)",
+        help=f"test images to read (default: {DEFAULT_COUNT})",
     )
     option(
         "--mistakes",
@@ -101,19 +101,21 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     given = list(sys.argv[1:] if argv is None else argv)
     end = given.index("--") if "--" in given else len(given)
     args = parser.parse_intermixed_args(given[:end])
-    args.images += given[end + 1 :]  # argparse takes none behind "--" here
+    args.images += given[end + 1 :]  # parse_intermixed_args takes none after "--"
+    about_test_images = args.count is not None or args.mistakes or args.data
+    args.count = DEFAULT_COUNT if args.count is None else args.count
     if args.count < 1:
         parser.error(f"--count must be at least 1, not {args.count}")
-    if args.draw and (args.images or args.mistakes or args.data):
-        parser.error("--draw reads what is drawn: leave out IMAGE, --mistakes and --data")
-    if args.images and (args.mistakes or args.data):
-        parser.error("--mistakes and --data are about the test images: leave out IMAGE")
+    if args.draw and (args.images or about_test_images):
+        parser.error("--draw reads what is drawn: leave out IMAGE and the test images' options")
+    if args.images and about_test_images:
+        parser.error("--count, --mistakes and --data are for test images: leave out IMAGE")
     for name, path in [("--output", args.output), ("--csv", args.csv)]:
         if path and (Path(path).is_dir() or not Path(path).suffix):
             parser.error(f"{name} must name a file with an ending, not {path}")
     if args.csv and Path(args.csv).suffix.lower() not in (".csv", ".txt"):
         parser.error(f"--csv must name a .csv or .txt file, not {args.csv}")
-    if args.output in args.images:
+    if Path(args.output).resolve() in [Path(image).resolve() for image in args.images]:
         parser.error(f"--output would replace the image {args.output}")
     if args.show and Path(args.output).suffix.lower() in (".pdf", ".svg"):
         parser.error("--show opens no PDF or SVG: give --output another ending")
@@ -397,7 +399,11 @@ def predict_test_images(
 
 
 def load_test_images(args: argparse.Namespace) -> data.Mnist:
-    """Load the data of `--data`, or else the data that metrics.json beside the model names."""
+    """Load the data of `--data`, of metrics.json beside the model, or else MNIST.
+
+    Raises InputError if that data is missing, or if only the bundled digits are there, which
+    are part of MNIST's training set.
+    """
     if args.data:
         return data.load_mnist(args.data)
     try:

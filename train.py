@@ -54,8 +54,8 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--epochs",
         type=int,
         default=10,
-        help="passes over the training set, or over 60,000 images of a smaller one "
-        "(default: %(default)s)",
+        help="passes over the training set, which is repeated to 60,000 images if it is "
+        "smaller (default: %(default)s)",
     )
     option("--batch-size", type=int, default=128, help="images a step (default: %(default)s)")
     option(
@@ -82,7 +82,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--seed",
         type=int,
         default=0,
-        help="of weights, shuffling and augmentation (default: %(default)s)",
+        help="random seed of weights, shuffling and augmentation (default: %(default)s)",
     )
     option(
         "--output",

@@ -28,7 +28,7 @@ WIDTH, HEIGHT = 900, 720  # pixels of the paper, however large it is on the scre
 PEN = 11  # pixels: 1.2 % of the paper's width, as a pen on a small note
 MARGIN = 16  # pixels that the pen keeps from the edge: ink that touches it counts as cut off
 CLICK = 4  # pixels: a shorter stroke is a click, for a hand is never quite still
-POLL = 30  # milliseconds until the next look whether a reading has ended
+POLL = 30  # milliseconds between two checks whether a reading has ended
 LIVE = 0.05  # seconds: if readings take longer, none is started during a stroke
 BOTTOM = 0.13  # of paper and panel, as a share of the window's height
 TITLE = 20  # points of up to 34 characters; a longer title is smaller
@@ -118,7 +118,7 @@ class DrawingWindow:
     """A figure with paper to draw digits on, what is read on it, and what the network sees.
 
     A click on a digit shows what the network sees and thinks of it. The figure may be in a
-    window or in a notebook. It works as long as this object exists.
+    window or in a notebook. It stops working when this object is deleted.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class DrawingWindow:
         self.read, self.reader = read, ThreadPoolExecutor(max_workers=1)
         self.pending: Future | None = None  # the reading that is not finished
         self.changed = False  # since the last reading was started
-        self.reading_time = np.inf  # seconds that it took
+        self.reading_time = np.inf  # seconds that the last reading took
         self.answer = Answer()
         self.versions = [[]]  # the finished strokes after each change, for undo
         self.stroke = []  # points (x, y) of the one that is being drawn
@@ -268,7 +268,7 @@ class DrawingWindow:
                 pyplot.close(self.figure)
 
     def undo(self) -> None:
-        """Undo the last stroke or the last clearing of the paper."""
+        """Drop the unfinished stroke, or undo the last stroke or the last clearing."""
         if not self.stroke and len(self.versions) > 1:
             self.versions.pop()
         self.forget_reading()

@@ -4,9 +4,10 @@
 |---|---|
 | path -> upright RGB image | files.py |
 | grey image -> ink | sheet.py, ink.py |
-| ink -> connected components | components.py, ruled_lines.py, strokes.py |
-| connected components -> digits -> lines | grouping.py, lines.py |
+| ink -> connected components | components.py with ruled_lines.py and strokes.py |
+| connected components -> digits | grouping.py |
 | digit -> 28 x 28 | mnist_form.py |
+| digits -> lines | lines.py |
 
 `find_digits.py` calls them in this order.
 """

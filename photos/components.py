@@ -9,20 +9,21 @@ from photos.ink import Ink
 from photos.ruled_lines import find_ruled_lines
 from photos.strokes import Measures, measure
 
-ABOVE_NOISE = 5  # standard deviations of the noise by which ink exceeds it
 FAINTEST = 0.05  # weaker ink is the texture of the background
 ABOVE_NOISE = 5  # standard deviations of the noise by which ink exceeds it
 WEAK = 0.75  # hysteresis: a component has strong ink, and ends where ink is weaker than this
-# A component that touches the frame is cut off if its centre is no farther from the frame
-CUT_OFF = 0.2  # than this share of the image's shorter side.
-FILLS = 0.85  # of both sides of the image: a digit cropped to its bounding box covers more,
-CLEAR_INK = 0.2  # with more ink than this.
+# Largest distance from the edge of the paper to the centre of a component that the edge cuts
+# off, as a share of the image's shorter side.
+CUT_OFF = 0.2
+FILLS = 0.85  # share of both sides of the image above which a component fills the image
+CLEAR_INK = 0.2  # least mean ink of a digit that fills the image
 SMALLEST = 12  # pixels of the longer side of a digit
 DETAILED = 32  # pixels from which a digit shows all that MNIST's 20 x 20 show
 FLATTEST = 0.45  # height / width of the flattest digit
-BOLDEST = 2.4  # area / squared width of the boldest stroke; a blob has less
-SHARPEST = 0.6  # step of brightness at the outline of the most blurred stroke / contrast
-STANDS_OUT = 0.3  # least contrast to the median / contrast to the background
+# What is below one of these limits is no stroke:
+LEAST_ELONGATION = 2.4  # area / squared stroke width
+LEAST_SHARPNESS = 0.6  # step of brightness at the outline / contrast
+LEAST_PROMINENCE = 0.3  # contrast to the median / contrast to the background
 BOX_AROUND = 0.2  # strokes inside a drawn box / strokes of the box
 
 
@@ -39,14 +40,14 @@ class Components(NamedTuple):
 
 
 class Connected(NamedTuple):
-    """The n connected components of ink before any is judged; index 0 is the rest."""
+    """The n connected components of ink, strokes or not; index 0 is the rest of the image."""
 
     ink: np.ndarray  # (height, width), without ruled lines and what is cut off
     labels: np.ndarray  # (height, width)
     boxes: np.ndarray  # (n, 4): left, top, right, bottom
     area: np.ndarray  # (n,): pixels
     kept: np.ndarray  # (n,): True for what has strong ink and is not cut off
-    fills: np.ndarray  # (n,): True for what is as large as the image
+    fills: np.ndarray  # (n,): True for what covers most of both sides of the image
 
 
 def find_components(ink: Ink) -> Components:
@@ -123,9 +124,9 @@ def is_stroke(connected: Connected, measures: Measures) -> np.ndarray:
     A pen's strokes are long and thin, have sharp edges, and differ from the background and
     from the median around them.
     """
-    long = connected.area > BOLDEST * measures.stroke_width**2
-    sharp = measures.sharpness > SHARPEST
-    stands_out = measures.to_median > STANDS_OUT * measures.contrast
+    long = connected.area > LEAST_ELONGATION * measures.stroke_width**2
+    sharp = measures.sharpness > LEAST_SHARPNESS
+    stands_out = measures.to_median > LEAST_PROMINENCE * measures.contrast
     # The median around a digit that fills the image is its own ink.
     return long & sharp & np.where(connected.fills, measures.contrast > CLEAR_INK, stands_out)
 

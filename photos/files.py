@@ -56,9 +56,10 @@ def read_image(path: str | Path) -> Image.Image:
     """Read an image file as 8-bit RGB, its longer side at most MAX_SIDE pixels.
 
     The image is upright, as its EXIF orientation says, with transparent parts as paper. Of a
-    file with several pages or frames, the first is read; `image.info["frames"]` is their
-    number. Raises InputError if the file cannot be read as an image or has more than 89
-    million pixels (Pillow's limit against decompression bombs).
+    file with several pages or frames, the first is read. `image.info["frames"]` is their
+    number, `image.info["shrunk"]` the file's size divided by the image's. Raises InputError if
+    the file cannot be read as an image or has more than 89 million pixels (Pillow's limit
+    against decompression bombs).
     """
     if Path(path).is_dir():
         raise InputError("a folder with no image files in it")
@@ -67,6 +68,7 @@ def read_image(path: str | Path) -> Image.Image:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as file:
                 frames = 1 if file.format in ONE_PAGE else getattr(file, "n_frames", 1)
+                longer_side = max(file.size)
                 file.draft("RGB", (MAX_SIDE, MAX_SIDE))  # decodes JPEG files at reduced size
                 image = bring_upright(file)
     except UnidentifiedImageError as error:
@@ -77,7 +79,7 @@ def read_image(path: str | Path) -> Image.Image:
     except Exception as error:  # Pillow's many decoders fail in as many ways
         reason = getattr(error, "strerror", None)  # of a file that is not there
         raise InputError(reason or f"cannot be read as an image: {error}") from error
-    image.info["frames"] = frames
+    image.info |= {"frames": frames, "shrunk": longer_side / max(image.size)}
     return image
 
 

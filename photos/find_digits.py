@@ -19,7 +19,7 @@ from photos.sheet import find_sheet
 # pixels are the same on each level. A digit that fills the image is found on the first level,
 # one of a hundredth of the image's size on the last.
 COARSE_LEVELS = 128, 448  # pixels of the longer side
-COARSE_WEIGHT = 0.5  # of the first level's score: a finer level shows the same digits better
+FIRST_WEIGHT = 0.5  # of the first level's score: finer levels show the same digits better
 SMALLEST_LEVEL = 96  # pixels: smaller images are enlarged
 NEXT_LEVEL = 1.4  # times as large as the level before, or it would show nothing new
 TINY = 24  # pixels: a digit fills an image smaller than this, which gets a margin
@@ -42,14 +42,14 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
 
     `picture` is an image of any mode and size, or a path for `read_image`. Returns the lines
     in reading order, an empty list if the picture has no writing. The boxes are in pixels of
-    the given image, turned upright, or of the one that `read_image` returns. Raises
-    InputError, as `read_image` does.
+    the picture as it is, turned upright. Raises InputError, as `read_image` does.
     """
     if isinstance(picture, Image.Image):
         image = bring_upright(picture)
         shrunk = max(picture.size) / max(image.size)
     else:
-        image, shrunk = read_image(picture), 1
+        image = read_image(picture)
+        shrunk = image.info["shrunk"]
     grey = to_grey(image)
     margin = 0
     if max(grey.shape) < TINY:
@@ -91,11 +91,12 @@ def find_writing(grey: np.ndarray) -> Components:
     best = None
     for side in level_sides(longest):
         if side > COARSE_LEVELS[1] and best.dark_ink:
-            polarities = [True]  # to save time; light ink may be a sheet with small writing
+            # This saves time. If light ink leads, both are tried: it may be a white sheet.
+            polarities = [True]
         for dark_ink in polarities:
             found = find_components(find_ink(resize(grey, side), sheet, dark_ink))
             if side == COARSE_LEVELS[0] < longest:
-                found = found._replace(score=COARSE_WEIGHT * found.score)
+                found = found._replace(score=FIRST_WEIGHT * found.score)
             if best is None or found.score > best.score:
                 best = found
     return best

@@ -8,23 +8,20 @@ import numpy as np
 from photos.components import FLATTEST, Components
 from photos.strokes import distance, stroke_width
 
-# The first component of a digit has at least this share of the typical size and length. No
-# component of a digit has more than LARGEST times the typical size.
+# Shares of the typical size and length: the least for a digit's first component, and the
+# largest size of any component.
 SMALLEST, SHORTEST, LARGEST = 0.35, 0.1, 3
-# Two components are parts of one digit if they have more than this share of the narrower
-# one's columns in common,
-OVERLAP = 0.3
-TALLEST = 1.3  # and together are lower than this many typical digits.
+OVERLAP = 0.3  # least share of the narrower one's columns that two parts of a digit share
+TALLEST = 1.3  # typical digits: the largest height of two parts together
 
-# A shape is two digits that touch if it is wider than this many of its heights. The cut
-UPRIGHT = 1.3
-MARGIN = 0.3  # leaves this many heights on each side: few digits are narrower,
-MOST_CUT = 1.6  # crosses at most this many stroke widths of ink: a cut through a 0 crosses 2,
-LOWEST = 0.6  # and leaves two parts of at least this share of the height.
+TOO_WIDE = 1.3  # width / height of a shape that is cut: its digits touch
+MARGIN = 0.3  # heights: least width of a part
+MOST_CUT = 1.6  # stroke widths of ink that a cut may cross; through a 0 it would cross 2
+LOWEST = 0.6  # least height of a part, as a share of the shape's height
 
 
 class Shape(NamedTuple):
-    """The form of a digit."""
+    """The pixels of a digit on a level."""
 
     box: tuple[int, int, int, int]  # left, top, right, bottom on the level
     mask: np.ndarray  # bool (height, width) of the box
@@ -33,7 +30,7 @@ class Shape(NamedTuple):
 def group_components(components: Components) -> list[Shape]:
     """Merge components that stand one above the other into digits, the longest first.
 
-    The typical size and length are medians over all strokes.
+    The typical size and length are medians over what may be whole digits, weighted by length.
     """
     boxes, length = components.boxes, components.length
     width, height = (boxes[:, 2:] - boxes[:, :2]).T
@@ -60,7 +57,7 @@ def group_components(components: Components) -> list[Shape]:
 def weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
     """The value (of n) up to which half of the weights lie.
 
-    `np.quantile` takes twenty times as long: a tenth of the time of a small picture.
+    `np.quantile` is twenty times slower, which adds a tenth to the time of a small picture.
     """
     order = np.argsort(values)
     up_to = np.cumsum(weights[order])
@@ -97,7 +94,7 @@ def split_touching(shapes: list[Shape]) -> list[Shape]:
 def cut_up(shape: Shape) -> list[Shape]:
     """Cut a shape where it has the least ink in a column, until no part is too wide."""
     height, width = shape.mask.shape
-    if width < UPRIGHT * height:
+    if width < TOO_WIDE * height:
         return [shape]
     crossed, margin = shape.mask.sum(axis=0), int(MARGIN * height)
     inner = crossed[margin : width - margin]

@@ -10,7 +10,7 @@ GRAIN = 5  # pixels of the median that takes the grain from the background
 BLUR = 0.7  # pixels: standard deviation of the Gaussian that takes it from the ink
 STEP = 5  # pixels within which the brightness changes at a sharp edge
 CELL = 8  # pixels: the median around is taken of averages over cells
-SMALL = 256  # pixels of the longer side of an image that a digit may fill
+SMALL = 256  # pixels: on a level that is not larger, a digit may fill the image
 # Two percentiles of the ink that are sure to be empty paper, and where they lie in a normal
 # distribution, in standard deviations from the mean. Ink covers up to half of a small image.
 PAPER = (16, -1), (50, 0)

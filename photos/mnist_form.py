@@ -7,7 +7,7 @@ from photos.strokes import distance, stroke_width
 
 FULL = 80  # percentile of a digit's ink that becomes white
 FAINT = 0.15  # of white: weaker pixels do not count for a digit's size
-SMOOTH = 0.3
+SMOOTH = 0.3  # pixels of the 28 x 28: standard deviation of the blur before shrinking
 THINNEST = 2.2  # pixels of the thinnest stroke in the 20 x 20 box; MNIST's are 2 to 3 wide
 
 
@@ -32,7 +32,7 @@ def add_margin(image: np.ndarray, margin: int) -> np.ndarray:
 
 
 def thicken(ink: np.ndarray, size: int) -> np.ndarray:
-    """`ink` of a digit of a `size` in pixels, with strokes widened that would vanish."""
+    """Widen strokes that would vanish in 20 x 20 pixels; `size` is the digit's longer side."""
     mask = ink > 0.5
     grow = (THINNEST * size / 20 - stroke_width(distance(mask)[mask].mean())) / 2
     if grow <= 0.25:

@@ -9,17 +9,17 @@ EDGE = 5  # pixels within which the brightness changes at a sharp edge
 SHARP_EDGE = 0.85  # darker side of an edge, as a share of the brighter one
 LEAST_AREA = 0.06  # of the image, that a sheet covers
 CONVEX = 0.93  # of its convex hull, that a sheet covers
-BLANK = 0.92  # least share of a sheet that has neither edges nor writing,
-FILLED_IN = 0.7  # which is darker than this share of the paper's brightness
+BLANK = 0.92  # least share of a sheet without edges and writing; a light digit has less
+DARK = 0.7  # brightness of writing, at most, as a share of the paper's
 DARK_AROUND = 0.8  # brightness around a sheet, as a share of the sheet's
-AT_FRAME = 0.3  # most of a sheet's outline that lies on the image's frame; a shadow has more
+AT_FRAME = 0.3  # largest share of a sheet's outline on the image's frame; a shadow has more
 
 
 def find_sheet(grey: np.ndarray) -> np.ndarray | None:
     """A small mask of the sheet of paper in a grey image (height, width), if there is one.
 
     A sheet is the largest region without sharp edges that is convex, mostly inside the image
-    and brighter than what is around it. A shadow's edge is sharp too, but reaches the frame.
+    and brighter than the rest of it. A shadow's edge is sharp too, but reaches the frame.
     """
     scale = SIDE / max(grey.shape)
     size = [max(1, round(scale * length)) for length in reversed(grey.shape)]
@@ -38,7 +38,7 @@ def find_sheet(grey: np.ndarray) -> np.ndarray | None:
         contour = max(contours, key=cv2.contourArea)
         sheet = cv2.drawContours(np.zeros_like(region), [contour], 0, 1, cv2.FILLED)
         inside = sheet == 1
-        blank = (region == 1) & (grey > FILLED_IN * paper)
+        blank = (region == 1) & (grey > DARK * paper)
         if (
             is_sheet_shaped(contour, grey.shape)
             and blank[inside].mean() > BLANK

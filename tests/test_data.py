@@ -117,7 +117,7 @@ def test_mnist_is_downloaded_once(kept, random_npz, random_digits, monkeypatch, 
     ("server", "reason"),
     [
         ("missing", "No such file or directory"),
-        ("cut", "part: MNIST is read from an .npz"),
+        ("cut", "part: not an .npz"),
         ("silent", "timed out"),
     ],
 )

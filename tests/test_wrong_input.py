@@ -105,9 +105,9 @@ def test_arrays_in_an_npz_file(check, random_digits, change, message):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda raw: b"", "MNIST is read from an .npz file in Keras's layout or a folder"),
-        (lambda raw: b"label,pixel0\n7,0\n", "MNIST is read from an .npz file"),  # Kaggle's
-        (lambda raw: raw[: len(raw) // 2], "MNIST is read from an .npz file"),
+        (lambda raw: b"", "not an .npz file in Keras's layout or a folder"),
+        (lambda raw: b"label,pixel0\n7,0\n", "not an .npz file"),  # Kaggle's
+        (lambda raw: raw[: len(raw) // 2], "not an .npz file"),
         (lambda raw: raw[:5000] + b"\0\1" + raw[5002:], "not an .npz file in Keras's layout"),
     ],
     ids=["empty", "csv", "cut", "two bytes changed"],
@@ -165,8 +165,9 @@ def test_an_idx_file(check, folder, random_digits, raw, message):
         ("--draw --mistakes", "--draw reads what is drawn"),
         ("a.png --draw", "--draw reads what is drawn"),
         ("a.png --mistakes", "leave out IMAGE"),
+        ("a.png --count 10", "leave out IMAGE"),
         ("a.png --data digits.npz", "leave out IMAGE"),
-        ("a.png --output a.png", "--output would replace the image a.png"),
+        ("a.png --output ./a.png", "--output would replace the image ./a.png"),
         ("a.png", "a.png: No such file"),
         ("outputs/none", "outputs/none: a folder with no image files in it"),
     ],
