@@ -1,8 +1,6 @@
 """A person's own pictures: read from files, digits found, brought to MNIST's form."""
 
 import csv
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -59,39 +57,24 @@ def answer(model, lines):
 # --- picture files of every kind
 
 
-@pytest.mark.parametrize(
-    ("mode", "ending"),
-    [
-        ("1", "png"),
-        ("L", "png"),
-        ("L", "jpg"),
-        ("P", "gif"),
-        ("RGB", "bmp"),
-        ("RGB", "webp"),
-        ("RGB", "heic"),
-        ("RGB", "avif"),
-        ("RGBA", "png"),
-        ("LA", "png"),
-        ("CMYK", "tif"),
-        ("YCbCr", "jpg"),
-        ("I;16", "png"),
-        ("I", "tif"),
-        ("F", "tif"),
-    ],
+FILES = (
+    "1.png L.png L.jpg P.gif RGB.webp RGB.heic RGB.avif RGBA.png LA.png CMYK.tif YCbCr.jpg "
+    "I;16.png I.tif F.tif"
 )
-def test_every_mode_reads_the_same(tmp_path, seven, mode, ending):
-    pixels = np.uint8(255 * seven)
-    if mode == "I;16":
-        image = Image.fromarray(pixels.astype(np.uint16) * 257)
-    elif mode in ("I", "F"):
-        image = Image.fromarray(pixels.astype({"I": np.int32, "F": np.float32}[mode]))
+
+
+@pytest.mark.parametrize("name", FILES.split())
+def test_every_mode_reads_the_same(tmp_path, seven, name):
+    path = tmp_path / name
+    values = {"I;16": np.uint16, "I": np.int32, "F": np.float32}.get(path.stem)
+    if values:  # they have no fixed white
+        image = Image.fromarray(100 * np.uint8(255 * seven).astype(values))
     else:
-        image = Image.fromarray(pixels).convert(mode)
-    image.save(tmp_path / f"x.{ending}")
-    assert read_image(tmp_path / f"x.{ending}").mode == "RGB"
-    ((from_file,),) = find_digits(tmp_path / f"x.{ending}")
-    ((from_image,),) = find_digits(image)
-    for digit in (from_file, from_image):
+        image = picture(seven).convert(path.stem)
+    image.save(path)
+    assert read_image(path).mode == "RGB"
+    for given in (path, image):
+        ((digit,),) = find_digits(given)
         assert np.abs(digit.pixels - only_digit(seven).pixels).mean() < 0.03
 
 
@@ -110,25 +93,22 @@ def test_transparent_parts_are_paper(tmp_path, seven, mode, ink):
     np.testing.assert_array_equal(grey, np.where(drawn, ink, 255 - ink))
 
 
-@pytest.mark.parametrize(("orientation", "turn"), [(3, 2), (6, 1), (8, 3)])
-def test_exif_turns_photos_upright(tmp_path, seven, orientation, turn):
+def test_exif_turns_photos_upright(tmp_path, seven):
     exif = Image.Exif()
-    exif[0x0112] = orientation
-    picture(np.rot90(seven, turn)).save(tmp_path / "x.png", exif=exif)
+    exif[0x0112] = 6
+    picture(np.rot90(seven)).save(tmp_path / "x.png", exif=exif)
     assert read_image(tmp_path / "x.png").size == (150, 200)
     ((digit,),) = find_digits(tmp_path / "x.png")
     np.testing.assert_allclose(digit.box, only_digit(seven).box)
 
 
-@pytest.mark.parametrize("ending", ["gif", "tif"])
-def test_of_several_frames_the_first_is_read_and_their_number_told(tmp_path, seven, ending):
-    first, path = picture(seven), tmp_path / f"x.{ending}"
-    first.save(path, save_all=True, append_images=[Image.new("L", (150, 200), 255)])
+@pytest.mark.parametrize(("ending", "frames"), [("gif", 2), ("tif", 2), ("mpo", 1), ("png", 1)])
+def test_of_several_frames_the_first_is_read(tmp_path, seven, ending, frames):
+    path, others = tmp_path / f"x.{ending}", [Image.new("L", (150, 200), 255)]
+    picture(seven).save(path, save_all=ending != "png", append_images=others)
     image = read_image(path)
-    assert image.info["frames"] == 2
+    assert image.info["frames"] == frames
     assert np.abs(np.asarray(image.convert("L")) / 255 - seven).mean() < 0.02
-    first.save(tmp_path / "one.png")
-    assert read_image(tmp_path / "one.png").info["frames"] == 1
 
 
 def test_large_pictures_are_read_at_a_bounded_size(tmp_path, seven):
@@ -142,50 +122,22 @@ def test_large_pictures_are_read_at_a_bounded_size(tmp_path, seven):
     np.testing.assert_allclose(from_image.box, 20 * small, atol=30)  # the given image's
 
 
-def test_a_decompression_bomb_is_not_unpacked(tmp_path):
-    def chunk(kind, body):
-        whole = kind + body
-        return struct.pack(">I", len(body)) + whole + struct.pack(">I", zlib.crc32(whole))
-
-    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 0, 0, 0, 0)
-    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b""))
-    (tmp_path / "bomb.png").write_bytes(png)
-    with pytest.raises(InputError, match="decompression bomb"):
-        read_image(tmp_path / "bomb.png")
+def test_a_text_is_no_image(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"some text")
+    with pytest.raises(InputError, match="not an image of a known format"):
+        read_image(tmp_path / "a.png")
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("a.pdf", b"%PDF-1.7\n", "PDF: export the page as PNG or JPEG"),
-        ("a.txt", b"some text", "not an image of a known format"),
-        ("a.png", b"\x89PNG\r\n\x1a\n", "image"),
-        ("missing.png", None, "No such file"),
-        ("", None, "a folder with no image files"),
-    ],
-)
-def test_what_cannot_be_read_has_one_clear_reason(tmp_path, name, content, message):
-    if content is not None:
-        (tmp_path / name).write_bytes(content)
-    with pytest.raises(InputError, match=message):
-        read_image(tmp_path / name)
-
-
-def test_folders_are_searched_in_natural_order(tmp_path):
-    files = "b10.png b9.JPG a/x2.heic .hidden.png .venv/logo.png notes.txt a/clip.mpg b.pdf"
-    for name in files.split():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    (tmp_path / "empty").mkdir()
-    images, others = find_files([tmp_path, "nowhere.pdf", str(tmp_path / "empty")])
-    images, others = (
-        [
-            Path(path).relative_to(tmp_path).as_posix() if "nowhere" not in path else path
-            for path in paths
-        ]
-        for paths in (images, others)
-    )
-    assert images == ["a/x2.heic", "b9.JPG", "b10.png", "nowhere.pdf", "empty"]
+def test_folders_are_searched_in_natural_order(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    files = "b10.png b9.JPG a/x2.heic .hidden.png .venv/x.png notes.txt a/clip.mpg b.pdf"
+    for file in map(Path, files.split()):
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    Path("empty").mkdir()
+    found = find_files([".", "nowhere.pdf", Path("empty"), ".venv"])
+    images, others = ([Path(path).as_posix() for path in paths] for paths in found)
+    assert images == ["a/x2.heic", "b9.JPG", "b10.png", "nowhere.pdf", "empty", ".venv/x.png"]
     assert others == ["a/clip.mpg", "b.pdf", "notes.txt"]
 
 
@@ -209,18 +161,6 @@ def test_mnist_digits_pass_almost_unchanged(bundled_digits):
     mnist = data.normalize(bundled_digits.x_test[:100])
     seen = np.array([only_digit(image).pixels for image in mnist])
     assert np.abs(seen - mnist).mean() < 0.04
-    centers, ours = (
-        np.array([ndimage.center_of_mass(image) for image in digits])
-        for digits in (mnist, seen)
-    )
-    np.testing.assert_allclose(ours.mean(axis=0), centers.mean(axis=0), atol=0.1)
-
-
-def test_boxes_are_those_of_the_digits(seven):
-    twice = np.pad(np.hstack([seven, seven]), ((0, 0), (0, 400)), constant_values=0.8)
-    (line,) = find_digits(picture(twice))
-    for shift, digit in zip([0, 150], line, strict=True):
-        np.testing.assert_allclose(digit.box, (40 + shift, 51, 110 + shift, 163), atol=7)
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 5])
@@ -317,22 +257,18 @@ def rings(*places, shape=(300, 900), size=40):
 
 
 @pytest.mark.parametrize(
-    "place",
-    [
-        lambda row, column: (120 * row, 70 * column),
-        lambda row, column: (120 * row + 12 * column, 70 * column),
-        lambda row, column: (120 * row + 80 - 12 * column, 70 * column),
-        lambda row, column: (120 * row + 2 * column**2, 70 * column),
-    ],
-    ids=["straight", "falling", "rising", "curved"],
+    ("start", "slope", "bend"), [(0, 0, 0), (0, 12, 0), (80, -12, 0), (0, 0, 2)]
 )
-def test_digits_are_read_line_by_line(place):
-    expected = [[place(row, n) for n in range(count)] for row, count in enumerate((6, 4))]
-    shifted = [(20 + row, 20 + column) for line in expected for row, column in line]
-    lines = find_digits(picture(rings(*shifted, shape=(400, 560))))
+def test_digits_are_read_line_by_line(start, slope, bend):
+    places = [
+        (20 + 120 * row + start + slope * n + bend * n**2, 20 + 70 * n)
+        for row, count in enumerate((6, 4))
+        for n in range(count)
+    ]
+    lines = find_digits(picture(rings(*places, shape=(400, 560))))
     assert [len(line) for line in lines] == [6, 4]
-    found = [(digit.box[1] - 20, digit.box[0] - 20) for line in lines for digit in line]
-    np.testing.assert_allclose(found, np.concatenate(expected), atol=4)
+    found = [(digit.box[1], digit.box[0]) for line in lines for digit in line]
+    np.testing.assert_allclose(found, places, atol=4)
 
 
 @pytest.mark.parametrize(
@@ -394,10 +330,8 @@ def test_lines_of_paper_are_no_digits(gap, width, ink, squared):
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 1000), (1000, 1), (2, 3), (1600, 20)])
-@pytest.mark.parametrize("fill", ["white", "random"])
-def test_pictures_of_odd_shapes_are_searched_too(shape, fill):
-    random = np.random.default_rng(0).random(shape)
-    find_digits(picture(random if fill == "random" else np.ones(shape)))
+def test_pictures_of_odd_shapes_are_searched_too(shape):
+    find_digits(picture(np.random.default_rng(0).random(shape)))
 
 
 # --- what is read
@@ -418,10 +352,8 @@ def sure_digits(trained_model, bundled_digits):
 def test_digits_cropped_to_their_box_are_read(trained_model, sure_digits, side, margin):
     read, answers = [], []
     for grey, true in zip(*sure_digits, strict=True):
-        rows, columns = np.nonzero(grey > 0.1)
-        crop = picture(grey).crop(
-            (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-        )
+        crop = picture(grey)
+        crop = crop.crop(crop.getbbox())
         scale = side * (1 - 2 * margin) / max(crop.size)
         size = [max(1, round(scale * length)) for length in crop.size]
         crop = np.pad(np.asarray(crop.resize(size)), round(margin * side)) / 255
