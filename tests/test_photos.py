@@ -9,7 +9,6 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 
 import data
-from cli import InputError
 from photos import find_digits, find_files, read_image
 
 PICTURES = Path(__file__).parent / "pictures"
@@ -57,10 +56,7 @@ def answer(model, lines):
 # --- picture files of every kind
 
 
-FILES = (
-    "1.png L.png L.jpg P.gif RGB.webp RGB.heic RGB.avif RGBA.png LA.png CMYK.tif YCbCr.jpg "
-    "I;16.png I.tif F.tif"
-)
+FILES = "1.png L.jpg P.gif RGB.webp RGB.heic RGB.avif LA.png CMYK.tif I;16.png I.tif F.tif"
 
 
 @pytest.mark.parametrize("name", FILES.split())
@@ -69,6 +65,8 @@ def test_every_mode_reads_the_same(tmp_path, seven, name):
     values = {"I;16": np.uint16, "I": np.int32, "F": np.float32}.get(path.stem)
     if values:  # they have no fixed white
         image = Image.fromarray(100 * np.uint8(255 * seven).astype(values))
+        if path.stem == "F":
+            image.putpixel((0, 0), float("nan"))
     else:
         image = picture(seven).convert(path.stem)
     image.save(path)
@@ -111,21 +109,17 @@ def test_of_several_frames_the_first_is_read(tmp_path, seven, ending, frames):
     assert np.abs(np.asarray(image.convert("L")) / 255 - seven).mean() < 0.02
 
 
-def test_large_pictures_are_read_at_a_bounded_size(tmp_path, seven):
+def test_large_and_tiny_pictures_keep_their_boxes(tmp_path, seven):
     photo = picture(seven).resize((3000, 4000))
     photo.save(tmp_path / "x.jpg")
     assert read_image(tmp_path / "x.jpg").size == (1200, 1600)
     ((from_file,),) = find_digits(tmp_path / "x.jpg")
     ((from_image,),) = find_digits(photo)
+    ((tiny,),) = find_digits(picture(seven).resize((15, 20)))
     small = np.array(only_digit(seven).box)
     np.testing.assert_allclose(from_file.box, 8 * small, atol=12)  # read_image's pixels
     np.testing.assert_allclose(from_image.box, 20 * small, atol=30)  # the given image's
-
-
-def test_a_text_is_no_image(tmp_path):
-    (tmp_path / "a.png").write_bytes(b"some text")
-    with pytest.raises(InputError, match="not an image of a known format"):
-        read_image(tmp_path / "a.png")
+    np.testing.assert_allclose(tiny.box, small / 10, atol=1.5)
 
 
 def test_folders_are_searched_in_natural_order(tmp_path, monkeypatch):
@@ -146,14 +140,12 @@ def test_folders_are_searched_in_natural_order(tmp_path, monkeypatch):
 
 def test_a_digit_has_mnists_size_place_and_strength(seven):
     seen = only_digit(seven).pixels
-    assert seen.shape == (28, 28)
-    assert seen.dtype == np.float32
+    assert (seen.shape, seen.dtype) == ((28, 28), np.float32)
     rows, columns = np.nonzero(seen > 0.3)
     assert max(np.ptp(rows), np.ptp(columns)) + 1 in (19, 20, 21)
     assert np.ptp(rows) > np.ptp(columns)  # the aspect ratio is kept
     np.testing.assert_allclose(ndimage.center_of_mass(seen), 14, atol=0.1)
-    assert seen.max() == pytest.approx(1, abs=0.001)
-    assert seen.min() == 0
+    np.testing.assert_allclose((seen.min(), seen.max()), (0, 1), atol=0.001)
     assert seen[seen < 0.02].size > 500  # black, not grey
 
 
@@ -185,7 +177,7 @@ def test_loose_parts_stay_and_strangers_go(seven):
     assert difference(with_strokes((45, 38, 100, 38), width=7), seven) > 0.05
     corners = [(15, 25), (135, 25), (135, 185), (15, 185), (15, 25)]
     rows, columns = np.indices(seven.shape)
-    page_corner = (np.minimum(rows, columns) < 10) & (np.maximum(rows, columns) < 100)
+    page_corner = (np.minimum(rows, columns) < 10) & (np.maximum(rows, columns) < 140)
     strangers = {
         "speck": with_strokes((20, 21, 23, 21)),
         "digit cut off by the frame": with_strokes((2, 90, 2, 150), width=9),
@@ -213,8 +205,8 @@ def paper_with_lines(shape, gap, width, ink, squared):
 @pytest.mark.parametrize("ink", [0.2, 0.4])
 def test_a_digit_on_ruled_paper_is_found_whole(squared, ink):
     grey = paper_with_lines((900, 700), 150, 5, ink, squared)
-    seven = on_paper((900, 700), [(260, 300, 440, 300), (430, 300, 320, 560)], 24, 1, 0.1)
-    assert difference(np.minimum(grey, seven), seven) < 0.04
+    seven = on_paper((900, 700), [(260, 300, 440, 300), (430, 300, 320, 560)], 16, 1, 0.1)
+    assert difference(np.minimum(grey, seven), seven) < 0.02
 
 
 ROWS, COLUMNS = np.indices((600, 900)) / 600 - 0.5
@@ -236,6 +228,12 @@ def test_on_a_sheet_on_a_table_only_the_writing_is_found(table, size, turn):
     assert find_digits(picture(grey)) == []
     grey[260:340, 450:456] = 0.1
     np.testing.assert_allclose(only_digit(grey).box, (450, 260, 456, 340), atol=5)
+
+
+def test_writing_in_a_shadow_is_found():
+    grey = np.where(COLUMNS < 0.1, 0.5, 0.9)
+    grey[260:340, 150:156] = 0.1
+    np.testing.assert_allclose(only_digit(grey).box, (150, 260, 156, 340), atol=5)
 
 
 @pytest.mark.parametrize("width", [60, 100])
@@ -285,12 +283,13 @@ def test_a_gap_wider_than_a_digit_parts_two_numbers(columns, starts):
     assert [n for n, digit in enumerate(line) if digit.space_before] == list(starts)
 
 
-def test_digits_that_touch_are_split():
+def test_digits_that_touch_are_split_and_wide_ones_are_not():
     grey = rings((100, 100), (100, 155), (100, 300))
     grey[125:130, 138:158] = 0.2  # joins the first two
+    grey[90:170, 400:496] = np.rot90(rings((20, 20), shape=(96, 80)))  # a wide 0
     (line,) = find_digits(picture(grey))
-    assert len(line) == 3
-    assert 138 < line[0].box[2] < 158
+    assert len(line) == 4
+    np.testing.assert_allclose((line[0].box[2], line[1].box[0]), 148, atol=10)
 
 
 # --- no digit
