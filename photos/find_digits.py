@@ -84,9 +84,7 @@ def find_writing(grey: np.ndarray) -> Components:
     longest = max(grey.shape)
     sheet = find_sheet(grey) if longest > SHEET_SIDE else None
     polarities = [True, False]
-    if sheet is not None:
-        polarities = [True]  # a sheet would look like a light digit
-    elif longest < SCREEN:
+    if longest < SCREEN:
         polarities = [ground(grey) > (grey.min() + grey.max()) / 2]
     best = None
     for side in level_sides(longest):
