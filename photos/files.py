@@ -68,9 +68,9 @@ def read_image(path: str | Path) -> Image.Image:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as file:
                 frames = 1 if file.format in ONE_PAGE else getattr(file, "n_frames", 1)
-                longer_side = max(file.size)
+                full_side = max(file.size)
                 file.draft("RGB", (MAX_SIDE, MAX_SIDE))  # decodes JPEG files at reduced size
-                image = bring_upright(file)
+                image = bring_upright(file, full_side)
     except UnidentifiedImageError as error:
         with open(path, "rb") as file:
             if file.read(5) == b"%PDF-":
@@ -79,14 +79,20 @@ def read_image(path: str | Path) -> Image.Image:
     except Exception as error:  # Pillow's many decoders fail in as many ways
         reason = getattr(error, "strerror", None)  # of a file that is not there
         raise InputError(reason or f"cannot be read as an image: {error}") from error
-    image.info |= {"frames": frames, "shrunk": longer_side / max(image.size)}
+    image.info["frames"] = frames
     return image
 
 
-def bring_upright(image: Image.Image) -> Image.Image:
-    """An image of any mode as upright RGB, its longer side at most MAX_SIDE pixels."""
+def bring_upright(image: Image.Image, full_side: int | None = None) -> Image.Image:
+    """An image of any mode as upright RGB, its longer side at most MAX_SIDE pixels.
+
+    `image.info["shrunk"]` is `full_side` divided by the image's longer side; by default,
+    `full_side` is the longer side of the image given.
+    """
+    full_side = full_side or max(image.size)
     image = flatten(ImageOps.exif_transpose(image))
     image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BOX)
+    image.info["shrunk"] = full_side / max(image.size)
     return image
 
 

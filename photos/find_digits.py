@@ -19,14 +19,13 @@ from photos.sheet import find_sheet
 # pixels are the same on each level. A digit that fills the image is found on the first level,
 # one of a hundredth of the image's size on the last.
 COARSE_LEVELS = 128, 448  # pixels of the longer side
-FIRST_WEIGHT = 0.5  # of the first level's score: finer levels show the same digits better
 SMALLEST_LEVEL = 96  # pixels: smaller images are enlarged
 NEXT_LEVEL = 1.4  # times as large as the level before, or it would show nothing new
 TINY = 24  # pixels: a digit fills an image smaller than this, which gets a margin
 SCREEN = 128  # pixels: an image smaller than this was drawn on a screen, on even ground
 SHEET_SIDE = 384  # pixels of the smallest image in which a sheet of paper may lie in view
 
-LEAST_SCORE = 0.01  # black strokes that are together a hundredth of the image long
+LEAST_SCORE = 0.012  # length of black strokes / size of the image: less is no writing
 
 
 class Digit(NamedTuple):
@@ -44,12 +43,8 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
     in reading order, an empty list if the picture has no writing. The boxes are in pixels of
     the picture as it is, turned upright. Raises InputError, as `read_image` does.
     """
-    if isinstance(picture, Image.Image):
-        image = bring_upright(picture)
-        shrunk = max(picture.size) / max(image.size)
-    else:
-        image = read_image(picture)
-        shrunk = image.info["shrunk"]
+    is_image = isinstance(picture, Image.Image)
+    image = bring_upright(picture) if is_image else read_image(picture)
     grey = to_grey(image)
     margin = 0
     if max(grey.shape) < TINY:
@@ -63,11 +58,14 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
         return []
     scale = max(grey.shape) / max(components.ink.shape)
     boxes = np.array([shape.box for shape in shapes])
-    pixels = [to_mnist(components.ink, shape.mask, shape.box) for shape in shapes]
-    outlines = (scale * boxes - margin) * shrunk
+    in_picture = (scale * boxes - margin) * image.info["shrunk"]
+    digits = [
+        Digit(tuple(box), to_mnist(components.ink, shape), False)
+        for box, shape in zip(in_picture.tolist(), shapes, strict=True)
+    ]
     return [
         [
-            Digit(tuple(outlines[i].tolist()), pixels[i], space)
+            digits[i]._replace(space_before=space)
             for i, space in zip(line, starts_number(boxes[line]), strict=True)
         ]
         for line in order_lines(boxes)
@@ -86,24 +84,17 @@ def find_writing(grey: np.ndarray) -> Components:
     polarities = [True, False]
     if longest < SCREEN:
         polarities = [ground(grey) > (grey.min() + grey.max()) / 2]
+    coarser = [side for side in COARSE_LEVELS if side * NEXT_LEVEL < longest]
     best = None
-    for side in level_sides(longest):
+    for side in [*coarser, max(longest, SMALLEST_LEVEL)]:
         if side > COARSE_LEVELS[1] and best.dark_ink:
             # This saves time. If light ink leads, both are tried: it may be a white sheet.
             polarities = [True]
         for dark_ink in polarities:
             found = find_components(find_ink(resize(grey, side), sheet, dark_ink))
-            if side == COARSE_LEVELS[0] < longest:
-                found = found._replace(score=FIRST_WEIGHT * found.score)
             if best is None or found.score > best.score:
                 best = found
     return best
-
-
-def level_sides(longest: int) -> list[int]:
-    """The longer side in pixels of each level of an image whose longer side is `longest`."""
-    coarser = [side for side in COARSE_LEVELS if side * NEXT_LEVEL < longest]
-    return [*coarser, max(longest, SMALLEST_LEVEL)]
 
 
 def resize(grey: np.ndarray, side: int) -> np.ndarray:

@@ -26,7 +26,7 @@ class Ink(NamedTuple):
 
     dark_ink: bool  # the polarity: dark on light, or light on dark
     values: np.ndarray  # 0 on empty paper and outside the sheet, negative where it is lighter
-    contrast_to_median: np.ndarray  # the same, against the median around each pixel
+    to_median: np.ndarray  # the same, against the median around each pixel
     steps: np.ndarray  # differences of brightness within a few pixels, as the same share
     noise: float  # standard deviation of `values` on empty paper
     paper: np.ndarray  # uint8, 1 on the sheet or, if there is none, everywhere
@@ -37,10 +37,9 @@ def find_ink(grey: np.ndarray, sheet: np.ndarray | None, dark_ink: bool) -> Ink:
     paper = np.ones(grey.shape, np.uint8)
     if sheet is not None:
         paper = cv2.resize(sheet, grey.shape[::-1], interpolation=cv2.INTER_NEAREST)
-    white = 255 * max(np.percentile(grey[::4, ::4], 99.5), 0.05)
+    unit = np.float32(255 * max(np.percentile(grey[::4, ::4], 99.5), 0.05))  # white
     grey = cv2.GaussianBlur(255 * (grey if dark_ink else 1 - grey), (0, 0), BLUR)
     background, median = estimate_background(np.uint8(grey))
-    unit = np.float32(white)
     if dark_ink:
         # A shadow darkens paper and ink by the same factor. The lower limit keeps the texture
         # of dark tables weak.
@@ -54,19 +53,6 @@ def find_ink(grey: np.ndarray, sheet: np.ndarray | None, dark_ink: bool) -> Ink:
     return Ink(dark_ink, values, (median - grey) / unit, steps, noise, paper)
 
 
-def measure_paper(values: np.ndarray, small: bool) -> tuple[float, float]:
-    """The mean and the standard deviation of the empty paper among the `values` (n,) of ink."""
-    (low, z_low), (high, z_high) = PAPER_IN_SMALL if small else PAPER
-    at_low, at_high = np.percentile(values, (low, high))
-    deviation = (at_high - at_low) / (z_high - z_low)
-    return float(at_high - z_high * deviation), float(deviation)
-
-
-def local_steps(grey: np.ndarray) -> np.ndarray:
-    """The difference between the brightest and the darkest pixel around each one."""
-    return cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, np.ones((STEP, STEP)))
-
-
 def estimate_background(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The background of dark ink in `grey`, and the median around each pixel.
 
@@ -74,12 +60,23 @@ def estimate_background(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     is dark and narrower than its kernel, and keeps the edges of shadows and tables. It also
     fills gaps between light strokes; there, the median shows that nothing is dark.
     """
-    smooth = cv2.medianBlur(grey, GRAIN)
     kernel = np.ones((WIDEST_STROKE, WIDEST_STROKE))
-    background = cv2.morphologyEx(
-        smooth, cv2.MORPH_CLOSE, kernel, borderType=cv2.BORDER_REFLECT
-    )
-    size = [max(1, round(length / CELL)) for length in reversed(grey.shape)]
-    cells = cv2.resize(smooth, size, interpolation=cv2.INTER_AREA)
-    median = cv2.medianBlur(cells, 2 * WIDEST_STROKE // CELL + 1)
+    grey = cv2.medianBlur(grey, GRAIN)
+    background = cv2.morphologyEx(grey, cv2.MORPH_CLOSE, kernel, borderType=cv2.BORDER_REFLECT)
+    cells = [max(1, side // CELL) for side in reversed(grey.shape)]
+    median = cv2.resize(grey, cells, interpolation=cv2.INTER_AREA)
+    median = cv2.medianBlur(median, 2 * WIDEST_STROKE // CELL + 1)
     return background, cv2.resize(median, grey.shape[::-1])
+
+
+def local_steps(grey: np.ndarray) -> np.ndarray:
+    """The difference between the brightest and the darkest pixel around each one."""
+    return cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, np.ones((STEP, STEP)))
+
+
+def measure_paper(values: np.ndarray, small: bool) -> tuple[float, float]:
+    """The mean and the standard deviation of the empty paper among the `values` (n,) of ink."""
+    (low, z_low), (high, z_high) = PAPER_IN_SMALL if small else PAPER
+    at_low, at_high = np.percentile(values, (low, high))
+    deviation = (at_high - at_low) / (z_high - z_low)
+    return float(at_high - z_high * deviation), float(deviation)

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 
+from photos.grouping import Shape
 from photos.strokes import distance, stroke_width
 
 FULL = 80  # percentile of a digit's ink that becomes white
@@ -11,15 +12,15 @@ SMOOTH = 0.3  # pixels of the 28 x 28: standard deviation of the blur before shr
 THINNEST = 2.2  # pixels of the thinnest stroke in the 20 x 20 box; MNIST's are 2 to 3 wide
 
 
-def to_mnist(ink: np.ndarray, mask: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
-    """Bring the digit in the `mask` of a `box` to MNIST's form: float32 (28, 28) in [0, 1].
+def to_mnist(ink: np.ndarray, shape: Shape) -> np.ndarray:
+    """Bring a digit's shape to MNIST's form: float32 (28, 28) in [0, 1].
 
     `ink` is (height, width) of the level. The form is white on black, fitted into 20 x 20
     pixels and centred by its centre of mass, as LeCun et al. made MNIST (1998, section III.A).
     """
-    left, top, right, bottom = box
-    size = max(mask.shape)
-    mask = add_margin(np.uint8(mask), 1 + size // 10)
+    left, top, right, bottom = shape.box
+    size = max(shape.mask.shape)
+    mask = add_margin(np.uint8(shape.mask), 1 + size // 10)
     ink = add_margin(np.float32(ink[top:bottom, left:right]), 1 + size // 10)
     ink = np.clip(ink / np.percentile(ink[mask > 0], FULL), 0, 1)
     ink *= cv2.dilate(mask, np.ones((3, 3)))  # with soft edges

@@ -4,15 +4,14 @@ import cv2
 import numpy as np
 
 SIDE = 128  # pixels of the longer side of the reduced image that is searched
-WRITING = 11  # pixels: writing, and what a sheet touches, is narrower than this
+WRITING = 9  # pixels: writing, and what a sheet touches, is narrower than this
 EDGE = 5  # pixels within which the brightness changes at a sharp edge
 SHARP_EDGE = 0.85  # darker side of an edge, as a share of the brighter one
 LEAST_AREA = 0.06  # of the image, that a sheet covers
 CONVEX = 0.93  # of its convex hull, that a sheet covers
-BLANK = 0.92  # least share of a sheet without edges and writing; a light digit has less
-DARK = 0.7  # brightness of writing, at most, as a share of the paper's
-DARK_AROUND = 0.8  # brightness around a sheet, as a share of the sheet's
 AT_FRAME = 0.3  # largest share of a sheet's outline on the image's frame; a shadow has more
+DARK_AROUND = 0.8  # brightness around a sheet, as a share of the sheet's
+BRIGHT = 0.92  # least share of a sheet that is so much brighter; a light 0 has less
 
 
 def find_sheet(grey: np.ndarray) -> np.ndarray | None:
@@ -37,21 +36,11 @@ def find_sheet(grey: np.ndarray) -> np.ndarray | None:
         contours, _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         contour = max(contours, key=cv2.contourArea)
         sheet = cv2.drawContours(np.zeros_like(region), [contour], 0, 1, cv2.FILLED)
-        inside = sheet == 1
-        blank = (region == 1) & (grey > DARK * paper)
+        at_frame = (contour == 0) | (contour == np.subtract(grey.shape[::-1], 1))
         if (
-            is_sheet_shaped(contour, grey.shape)
-            and blank[inside].mean() > BLANK
-            and np.median(grey[~inside]) < DARK_AROUND * np.median(grey[inside])
+            cv2.contourArea(contour) > CONVEX * cv2.contourArea(cv2.convexHull(contour))
+            and at_frame.any(axis=2).mean() < AT_FRAME
+            and np.mean(DARK_AROUND * grey[sheet == 1] > np.median(grey[sheet == 0])) > BRIGHT
         ):
             return sheet
     return None
-
-
-def is_sheet_shaped(contour: np.ndarray, shape: tuple[int, int]) -> bool:
-    """Whether a contour (n, 1, 2) in an image of a `shape` is convex and mostly inside it."""
-    at_frame = (contour == 0) | (contour == np.subtract(shape[::-1], 1))
-    return (
-        cv2.contourArea(contour) > CONVEX * cv2.contourArea(cv2.convexHull(contour))
-        and at_frame.any(axis=2).mean() < AT_FRAME
-    )

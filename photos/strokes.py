@@ -1,45 +1,58 @@
-"""Measures of the strokes in connected components: contrast, width, edges."""
-
-from typing import NamedTuple
+"""Which connected components a pen drew, and how long their strokes are."""
 
 import cv2
 import numpy as np
 
 from photos.ink import Ink
 
-
-class Measures(NamedTuple):
-    """Measures of n connected components, all (n,)."""
-
-    contrast: np.ndarray  # mean ink of its pixels
-    stroke_width: np.ndarray  # pixels
-    sharpness: np.ndarray  # mean step of brightness at the outline / contrast, at most 1
-    to_median: np.ndarray  # mean contrast to the median around
+LEAST_ELONGATION = 2.4  # area / squared stroke width; less is a blob
+LEAST_SHARPNESS = 0.6  # step of brightness at the outline / contrast; less is a shadow
+LEAST_PROMINENCE = 0.3  # contrast to the median / contrast to the background
+CELL, AROUND = 8, 9  # pixels, and cells: the texture is measured in squares of 9 x 9 cells
+ABOVE_TEXTURE = 6  # times the texture around: contrast of a stroke that is in no doubt
 
 
-def measure(ink: Ink, values: np.ndarray, labels: np.ndarray) -> Measures:
-    """Measure the connected components in `labels`; label 0 is the rest of the image.
+def stroke_lengths(
+    ink: Ink, values: np.ndarray, labels: np.ndarray, area: np.ndarray
+) -> np.ndarray:
+    """The length in pixels of the strokes of n connected components: (n,).
 
-    `values` is the ink without ruled lines and what is cut off. Both are (height, width).
+    It is 0 for what no pen drew, and less for what is faint, blurred or part of a texture.
+    `values` is the ink to measure; `labels` are 0 for the rest of the image. Both are (height,
+    width). `area` is (n,), in pixels.
     """
     mask = np.uint8(labels > 0)
-    inner = cv2.erode(mask, np.ones((3, 3)))
-    everywhere, outline = np.flatnonzero(mask), np.flatnonzero(mask & ~inner)
-    count = labels.max() + 1
+    inside = np.flatnonzero(mask)
+    outline = np.flatnonzero(mask & ~cv2.erode(mask, np.ones((3, 3))))
 
     def mean(image: np.ndarray, places: np.ndarray) -> np.ndarray:
         where = labels.ravel()[places]
-        total = np.bincount(where, image.ravel()[places], count)
-        return total / np.maximum(np.bincount(where, minlength=count), 1)
+        total = np.bincount(where, image.ravel()[places], len(area))
+        return total / np.maximum(np.bincount(where, minlength=len(area)), 1)
 
-    contrast = mean(values, everywhere)
-    steps = np.minimum(1, ink.steps / np.maximum(contrast[labels], 1e-6))
-    return Measures(
-        contrast,
-        stroke_width=np.maximum(stroke_width(mean(distance(mask), everywhere)), 1),
-        sharpness=mean(steps, outline),
-        to_median=mean(ink.contrast_to_median, everywhere),
+    contrast = mean(values, inside)
+    width = np.maximum(stroke_width(mean(distance(mask), inside)), 1)
+    steps = ink.steps / np.maximum(contrast[labels], 1e-6)
+    sharpness = mean(np.minimum(1, steps), outline)
+    texture = np.sqrt(mean(power_around(values, mask), inside))
+    clearness = np.minimum(1, contrast / np.maximum(ABOVE_TEXTURE * texture, 1e-6))
+    is_stroke = (
+        (area > LEAST_ELONGATION * width**2)
+        & (sharpness > LEAST_SHARPNESS)
+        & (mean(ink.to_median, inside) > LEAST_PROMINENCE * contrast)
     )
+    return is_stroke * (sharpness * clearness) ** 4 * contrast * area / width
+
+
+def power_around(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The mean square of the `values` around each pixel that are not near the `mask`."""
+    outside = 1 - np.float32(cv2.dilate(mask, np.ones((3, 3))))
+    cells = [max(1, side // CELL) for side in reversed(values.shape)]
+    power, count = (
+        cv2.blur(cv2.resize(image, cells, interpolation=cv2.INTER_AREA), (AROUND, AROUND))
+        for image in (outside * values**2, outside)
+    )
+    return cv2.resize(power / np.maximum(count, 1e-3), values.shape[::-1])
 
 
 def distance(mask: np.ndarray) -> np.ndarray:
