@@ -13,7 +13,7 @@ TEMPORARY = ".unfinished-"  # beginning of a temporary folder's name
 
 
 class InputError(Exception):
-    """What the user gave is wrong; the message says what, and what to do about it."""
+    """What the user gave is wrong; the message says what."""
 
 
 def run_script(name: str, script: Callable[[], None]) -> int:
@@ -80,7 +80,7 @@ def replace_on_success(folder: str | Path) -> Iterator[Path]:
             for path in Path(temporary).iterdir():
                 path.replace(Path(folder, path.name))
     except OSError as error:
-        # A full disk names no file, other errors one that the user has never seen.
+        # Some errors name no file, others the temporary one, which the user has never seen.
         if error.errno and TEMPORARY in str(error.filename or TEMPORARY):
             raise OSError(error.errno, os.strerror(error.errno), str(folder)) from error
         raise

@@ -33,7 +33,7 @@ IDX_FILES = {
     "y_test": ("t10k-labels-idx1-ubyte", "t10k-labels.idx1-ubyte"),
 }
 
-# The address and the file that Keras uses: it and this project share one copy.
+# Keras's address and cache file: Keras and this project share one copy.
 KERAS_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 KERAS_HOME = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
 KERAS_FILE = KERAS_HOME / "datasets" / "mnist.npz"
@@ -226,7 +226,10 @@ def hold_out(mnist: Mnist, count: int) -> Mnist:
 
 
 def normalize(images: np.ndarray) -> np.ndarray:
-    """Scale the pixels of an array or tensor from integers in [0, 255] to [0, 1]."""
+    """Scale pixels from integers in [0, 255] to [0, 1].
+
+    An array becomes float64, a tensor float32.
+    """
     return images / 255
 
 

@@ -104,7 +104,7 @@ def build_training_model(
 
 
 def fold_batch_normalization(training_model: keras.Sequential, model: keras.Sequential) -> None:
-    """Give `model` (see `build_model`) weights with which it predicts as `training_model`.
+    """Set the weights of `model` (see `build_model`) so that it predicts like `training_model`.
 
     After training, batch normalization multiplies each output of a dense layer by a constant
     and adds another one. Both constants become part of the dense layer's weights (Jacob et

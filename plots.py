@@ -28,7 +28,7 @@ STRIP_CELL = (42, 30)  # pixels: height, width
 STRIP_LABEL = 12  # pixels of the label's height
 STRIP_COLUMNS = 16
 WIDEST_CELL = 0.6  # inches
-LABEL_POINTS = 30  # of a label for each inch of its box: a larger one hides the line above
+LABEL_POINTS = 30  # of a label per inch of its box: larger labels hide the line above
 LETTERS = 12  # of a file's name that fit into an inch
 MOST_SHOWN = 50  # digits in a picture: ten rows of five
 

@@ -181,8 +181,13 @@ class Reading(NamedTuple):
     probabilities: np.ndarray = np.empty((0, 10))  # (n, 10), of all digits in reading order
 
     @property
+    def digits(self) -> "list[Digit]":
+        """The digits found, in reading order."""
+        return [digit for line in self.lines for digit in line]
+
+    @property
     def text(self) -> str:
-        """The digits read: a space parts two numbers, ` / ` two lines."""
+        """The digits read: a space separates numbers, ` / ` separates lines."""
         answers = iter(self.probabilities.argmax(axis=1))
         return " / ".join(
             "".join(f"{' ' * digit.space_before}{next(answers)}" for digit in line)
@@ -212,10 +217,10 @@ def read_pictures(model: "keras.Model", paths: Sequence[str]) -> Iterator[Readin
     """Read picture files in batches; a file that cannot be read gives its problem."""
     for start in range(0, len(paths), BATCH):
         batch = [find_in_file(path) for path in paths[start : start + BATCH]]
-        pixels = [digit.pixels for found in batch for line in found.lines for digit in line]
+        pixels = [digit.pixels for found in batch for digit in found.digits]
         probabilities = model(np.stack(pixels)).numpy() if pixels else np.empty((0, 10))
         for found in batch:
-            count = sum(map(len, found.lines))
+            count = len(found.digits)
             yield found._replace(probabilities=probabilities[:count])
             probabilities = probabilities[count:]
 
@@ -284,14 +289,13 @@ def to_panel(reading: Reading) -> "Panel":
     """A reading as it is drawn, with its picture no larger than a plot shows it."""
     from plots import PANEL_PIXELS, Panel
 
-    digits = [digit for line in reading.lines for digit in line]
     scale = min(1, PANEL_PIXELS / max(reading.picture.size))
     size = [max(1, round(length * scale)) for length in reading.picture.size]
     return Panel(
         name=Path(reading.path).name,
         image=np.asarray(reading.picture.resize(size)),
-        boxes=np.array([digit.box for digit in digits]) * scale,
-        digits=np.array([digit.pixels for digit in digits]),
+        boxes=np.array([digit.box for digit in reading.digits]) * scale,
+        digits=np.array([digit.pixels for digit in reading.digits]),
         line_lengths=[len(line) for line in reading.lines],
         y_pred=reading.probabilities.argmax(axis=1),
         confidence=reading.probabilities.max(axis=1),
@@ -324,11 +328,11 @@ def predict_drawing(model: "keras.Model", folder: Path, plot_path: Path) -> list
 
     def read(paper: np.ndarray) -> Reading:
         drawing = Image.fromarray(paper).convert("RGB")
-        lines = find_digits(drawing)
-        if not lines:
-            return Reading("drawing", "no digit found")
-        pixels = np.stack([digit.pixels for line in lines for digit in line])
-        return Reading("drawing", "", drawing, lines, model(pixels).numpy())
+        found = Reading("drawing", picture=drawing, lines=find_digits(drawing))
+        if not found.lines:
+            return Reading("drawing", problem="no digit found")
+        pixels = np.stack([digit.pixels for digit in found.digits])
+        return found._replace(probabilities=model(pixels).numpy())
 
     model(np.zeros((1, 28, 28)))  # the first call is slow: make it before the first reading
     paper = draw(lambda paper: to_answer(read(paper)), folder)
@@ -342,11 +346,10 @@ def to_answer(reading: Reading) -> "Answer":
 
     if reading.problem:
         return Answer()
-    digits = [digit for line in reading.lines for digit in line]
     return Answer(
         title=f"{reading.text}  {percent(reading.confidence)}",
-        boxes=np.array([digit.box for digit in digits]),
-        pixels=np.array([digit.pixels for digit in digits]),
+        boxes=np.array([digit.box for digit in reading.digits]),
+        pixels=np.array([digit.pixels for digit in reading.digits]),
         probabilities=reading.probabilities,
         colors=confidence_colors(reading.probabilities.max(axis=1), UNSURE),
     )
@@ -401,8 +404,8 @@ def predict_test_images(
 def load_test_images(args: argparse.Namespace) -> data.Mnist:
     """Load the data of `--data`, of metrics.json beside the model, or else MNIST.
 
-    Raises InputError if that data is missing, or if only the bundled digits are there, which
-    are part of MNIST's training set.
+    Raises InputError if that data is missing. Raises it, too, if the model was trained on all
+    of MNIST and only the bundled digits are there: they are part of MNIST's training set.
     """
     if args.data:
         return data.load_mnist(args.data)

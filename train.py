@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # Least number of training images in an epoch. An epoch passes over a smaller training set
 # more than once, so that ten epochs of it are as much training as ten epochs of MNIST.
 LEAST_EPOCH = 60_000
-DIVERGED_LOSS = 10 * math.log(10)  # ten times that of guessing all ten digits equally
+DIVERGED_LOSS = 10 * math.log(10)  # ten times the loss of uniform guessing
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -122,7 +122,7 @@ def train(args: argparse.Namespace) -> None:
         args.epochs, steps_per_epoch, args.augment, args.learning_rate
     )
     model = build_model()
-    configuration = describe_run(args, mnist, subset, model)
+    configuration = describe_run(args, mnist, subset, model, steps_per_epoch)
     print_configuration(configuration, subset)
 
     def report_epoch(epoch: int, logs: Mapping[str, float]) -> None:
@@ -176,11 +176,16 @@ def count_steps(images: int, batch_size: int) -> int:
 
 
 def describe_run(
-    args: argparse.Namespace, mnist: "Mnist", subset: str, model: "keras.Model"
+    args: argparse.Namespace,
+    mnist: "Mnist",
+    subset: str,
+    model: "keras.Model",
+    steps_per_epoch: int,
 ) -> dict[str, Any]:
     """The entries of `metrics.json` that are known before training."""
     return {
         "epochs": args.epochs,
+        "steps_per_epoch": steps_per_epoch,
         "batch_size": args.batch_size,
         "learning_rate": args.learning_rate,
         "augment": args.augment,
@@ -190,6 +195,7 @@ def describe_run(
         "bundled_digits": mnist.bundled,
         "training_images": len(mnist.x_train),
         f"{subset}_images": len(mnist.x_test),
+        "network": "-".join(["784", *(str(layer.units) for layer in model.layers[1:])]),
         "parameters": model.count_params(),
         "versions": {
             "python": platform.python_version(),
@@ -203,13 +209,14 @@ def describe_run(
 def print_configuration(configuration: Mapping[str, Any], subset: str) -> None:
     """Print the data, the network and how it will be trained."""
     epochs, images = configuration["epochs"], configuration["training_images"]
+    steps, batch_size = configuration["steps_per_epoch"], configuration["batch_size"]
     augmented = "with" if configuration["augment"] else "no"
     print(
         f"Data: {configuration['dataset']}, {images:,} training images, "
         f"{configuration[f'{subset}_images']:,} {subset} images\n"
-        f"Network: 784-128-64-10, {configuration['parameters']:,} parameters\n"
+        f"Network: {configuration['network']}, {configuration['parameters']:,} parameters\n"
         f"Training: {epochs} epoch{'s' if epochs > 1 else ''} of "
-        f"{max(LEAST_EPOCH, images):,} images, batches of {configuration['batch_size']}, "
+        f"{steps:,} batches of {batch_size} images, "
         f"learning rate up to {configuration['learning_rate']}, {augmented} augmentation",
         flush=True,
     )

@@ -16,7 +16,7 @@ WEAK = 0.75  # hysteresis: a component has strong ink, and ends where ink is wea
 # off, as a share of the image's shorter side.
 CUT_OFF = 0.2
 FILLS = 0.87  # share of both sides of the image above which a digit fills the image
-SMALLEST = 12  # pixels of the longer side of a digit
+LEAST_SIZE = 12  # pixels of the longer side of a digit
 FLATTEST = 0.45  # height / width of the flattest digit
 BOX_AROUND = 0.2  # strokes inside a drawn box / strokes of the box
 
@@ -45,7 +45,7 @@ def find_components(ink: Ink) -> Components:
     values, labels, stats = remove_lines_and_cut_off(ink)
     boxes = np.hstack([stats[:, :2], stats[:, :2] + stats[:, 2:4]])
     width, height = stats[:, 2], stats[:, 3]
-    whole = (np.maximum(width, height) >= SMALLEST) & (height > FLATTEST * width)
+    whole = (np.maximum(width, height) >= LEAST_SIZE) & (height > FLATTEST * width)
     area = stats[:, cv2.CC_STAT_AREA]
     length = stroke_lengths(ink, values, labels, area)
     length[enclosing(boxes, length * whole)] = 0
@@ -55,7 +55,7 @@ def find_components(ink: Ink) -> Components:
 def remove_lines_and_cut_off(ink: Ink) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The ink without ruled lines and what is cut off, its labels, and OpenCV's stats (n, 5).
 
-    What has no strong ink has no label either.
+    A component without strong ink gets the label 0.
     """
     values, lines = ink.values, None
     edge = 1 - cv2.erode(ink.paper, np.ones((3, 3)), borderValue=0)

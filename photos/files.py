@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from pillow_heif import register_heif_opener
@@ -119,3 +120,11 @@ def flatten(image: Image.Image) -> Image.Image:
 def to_grey(image: Image.Image) -> np.ndarray:
     """The luminance (height, width) of an image, float32 in [0, 1]."""
     return np.asarray(image.convert("L"), np.float32) / 255
+
+
+def resize(grey: np.ndarray, side: int) -> np.ndarray:
+    """`grey` (height, width) with `side` pixels on its longer side."""
+    scale = side / max(grey.shape)
+    size = [max(1, round(scale * length)) for length in reversed(grey.shape)]
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return cv2.resize(grey, size, interpolation=method).clip(0, 1)

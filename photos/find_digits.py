@@ -3,29 +3,28 @@
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from PIL import Image
 
 from photos.components import Components, find_components
-from photos.files import bring_upright, read_image, to_grey
+from photos.files import bring_upright, read_image, resize, to_grey
 from photos.grouping import group_components, split_touching
 from photos.ink import find_ink
 from photos.lines import order_lines, starts_number
 from photos.mnist_form import to_mnist
 from photos.sheet import find_sheet
 
-# The image is searched at up to three sizes, the levels: these, and its own. All limits in
-# pixels are the same on each level. A digit that fills the image is found on the first level,
-# one of a hundredth of the image's size on the last.
+# The search uses up to three sizes of the image, the levels: these two and the image's own.
+# All limits in pixels are the same on each level. The first level finds a digit that fills
+# the image, the last one finds a digit of a hundredth of the image's size.
 COARSE_LEVELS = 128, 448  # pixels of the longer side
 SMALLEST_LEVEL = 96  # pixels: smaller images are enlarged
-NEXT_LEVEL = 1.4  # times as large as the level before, or it would show nothing new
+NEXT_LEVEL = 1.4  # ratio of two levels' sizes, at least: a closer level shows nothing new
 TINY = 24  # pixels: a digit fills an image smaller than this, which gets a margin
 SCREEN = 128  # pixels: an image smaller than this was drawn on a screen, on even ground
 SHEET_SIDE = 384  # pixels of the smallest image in which a sheet of paper may lie in view
 
-LEAST_SCORE = 0.012  # length of black strokes / size of the image: less is no writing
+LEAST_SCORE = 0.012  # length of black strokes / size of the level: with less, nothing is read
 
 
 class Digit(NamedTuple):
@@ -88,18 +87,10 @@ def find_writing(grey: np.ndarray) -> Components:
     best = None
     for side in [*coarser, max(longest, SMALLEST_LEVEL)]:
         if side > COARSE_LEVELS[1] and best.dark_ink:
-            # This saves time. If light ink leads, both are tried: it may be a white sheet.
+            # This saves time. Light ink may be a white sheet: then both polarities are tried.
             polarities = [True]
         for dark_ink in polarities:
             found = find_components(find_ink(resize(grey, side), sheet, dark_ink))
             if best is None or found.score > best.score:
                 best = found
     return best
-
-
-def resize(grey: np.ndarray, side: int) -> np.ndarray:
-    """`grey` with `side` pixels on its longer side."""
-    scale = side / max(grey.shape)
-    size = [max(1, round(scale * length)) for length in reversed(grey.shape)]
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return cv2.resize(grey, size, interpolation=method).clip(0, 1)

@@ -8,9 +8,9 @@ import numpy as np
 from photos.components import FLATTEST, Components
 from photos.strokes import distance, stroke_width
 
-# Shares of the typical size and length: the least for a digit's first component, and the
-# largest size of any component.
-SMALLEST, SHORTEST, LARGEST = 0.35, 0.1, 3
+# A digit's first component has at least these shares of the typical size and length.
+LEAST_SIZE, LEAST_LENGTH = 0.35, 0.1
+LARGEST = 3  # typical sizes: a larger component is no part of a digit
 OVERLAP = 0.3  # least share of the narrower one's columns that two parts of a digit share
 TALLEST = 1.3  # typical digits: the largest height of two parts together
 
@@ -37,7 +37,7 @@ def group_components(components: Components) -> list[Shape]:
     size = np.maximum(width, height)
     weights = length * components.whole
     typical, typical_length = (weighted_median(values, weights) for values in (size, length))
-    first = (size > SMALLEST * typical) & (length > SHORTEST * typical_length)
+    first = (size > LEAST_SIZE * typical) & (length > LEAST_LENGTH * typical_length)
     first &= height > FLATTEST * np.minimum(width, typical)  # digits that touch are wide
     candidates = np.flatnonzero((length > 0) & (size < LARGEST * typical))
     groups: list[list[int]] = []

@@ -9,12 +9,12 @@ WIDEST_STROKE = 64  # pixels: what is wider, in both directions, is part of the 
 GRAIN = 5  # pixels of the median that takes the grain from the background
 BLUR = 0.7  # pixels: standard deviation of the Gaussian that takes it from the ink
 STEP = 5  # pixels within which the brightness changes at a sharp edge
-CELL = 8  # pixels: the median around is taken of averages over cells
+CELL = 8  # pixels of a side of the cells over which an image is averaged
 SMALL = 256  # pixels: on a level that is not larger, a digit may fill the image
-# Two percentiles of the ink that are sure to be empty paper, and where they lie in a normal
-# distribution, in standard deviations from the mean. Ink covers up to half of a small image.
-PAPER = (16, -1), (50, 0)
-PAPER_IN_SMALL = (10, -1.28), (30, -0.52)
+# Two percentiles of the ink that lie on empty paper, each with the place it has in a normal
+# distribution (in standard deviations from the mean). Ink covers up to half of a small image.
+PAPER_PERCENTILES = (16, -1), (50, 0)
+PAPER_PERCENTILES_IN_SMALL = (10, -1.28), (30, -0.52)
 
 
 class Ink(NamedTuple):
@@ -63,10 +63,14 @@ def estimate_background(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     kernel = np.ones((WIDEST_STROKE, WIDEST_STROKE))
     grey = cv2.medianBlur(grey, GRAIN)
     background = cv2.morphologyEx(grey, cv2.MORPH_CLOSE, kernel, borderType=cv2.BORDER_REFLECT)
-    cells = [max(1, side // CELL) for side in reversed(grey.shape)]
-    median = cv2.resize(grey, cells, interpolation=cv2.INTER_AREA)
-    median = cv2.medianBlur(median, 2 * WIDEST_STROKE // CELL + 1)
+    median = cv2.medianBlur(average_cells(grey), 2 * WIDEST_STROKE // CELL + 1)
     return background, cv2.resize(median, grey.shape[::-1])
+
+
+def average_cells(image: np.ndarray) -> np.ndarray:
+    """The means of an image (height, width) over its cells."""
+    cells = [max(1, side // CELL) for side in reversed(image.shape)]
+    return cv2.resize(image, cells, interpolation=cv2.INTER_AREA)
 
 
 def local_steps(grey: np.ndarray) -> np.ndarray:
@@ -76,7 +80,7 @@ def local_steps(grey: np.ndarray) -> np.ndarray:
 
 def measure_paper(values: np.ndarray, small: bool) -> tuple[float, float]:
     """The mean and the standard deviation of the empty paper among the `values` (n,) of ink."""
-    (low, z_low), (high, z_high) = PAPER_IN_SMALL if small else PAPER
+    (low, z_low), (high, z_high) = PAPER_PERCENTILES_IN_SMALL if small else PAPER_PERCENTILES
     at_low, at_high = np.percentile(values, (low, high))
     deviation = (at_high - at_low) / (z_high - z_low)
     return float(at_high - z_high * deviation), float(deviation)

@@ -3,9 +3,9 @@
 import numpy as np
 
 SAME_LINE = 0.6  # heights of the taller one by which neighbours in a line may differ in y
-# A gap starts a new number if it is wider than this many typical heights, and than this many
-# narrow gaps of the line: digits that are evenly far apart are one number.
-SPACE, WIDER = 1.0, 2.5
+# A gap is a space between two numbers if it is wider than SPACE typical heights and wider than
+# SPACE_TO_GAP narrow gaps of the line: digits that are evenly far apart are one number.
+SPACE, SPACE_TO_GAP = 1.0, 2.5
 
 
 def order_lines(boxes: np.ndarray) -> list[list[int]]:
@@ -32,5 +32,5 @@ def starts_number(line: np.ndarray) -> list[bool]:
         return [False] * len(line)
     gaps = np.maximum(line[1:, 0] - line[:-1, 2], 0)
     height = np.median(line[:, 3] - line[:, 1])
-    wide = gaps > max(SPACE * height, WIDER * np.percentile(gaps, 25))
+    wide = gaps > max(SPACE * height, SPACE_TO_GAP * np.percentile(gaps, 25))
     return [False, *wide.tolist()]

@@ -9,7 +9,8 @@ SHORTEST, SHORTEST_SHARE = 96, 0.25  # pixels, and of the longer side: strokes a
 THICKEST, THICKEST_SHARE = 5, 0.0125  # pixels, plus a share of the longer side
 ANGLES = 360  # steps of half a degree in which directions are tried
 STEEPEST = 0.2  # slope of a ruled line against the image's sides
-CROSSING, ROOM = 2, 2  # thicknesses of a line, plus pixels: a stroke is longer across the line
+# A stroke that crosses a line is longer across it than CROSSING thicknesses plus ROOM pixels.
+CROSSING, ROOM = 2, 2
 GAP = 0.1  # largest gap in a ruled line, as a share of the shortest line
 
 

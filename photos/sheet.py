@@ -3,15 +3,17 @@
 import cv2
 import numpy as np
 
-SIDE = 128  # pixels of the longer side of the reduced image that is searched
-WRITING = 9  # pixels: writing, and what a sheet touches, is narrower than this
+from photos.files import resize
+
+SIDE = 128  # pixels: the image is reduced to this longer side
+WRITING = 9  # pixels: strokes, and things that a sheet touches, are narrower than this
 EDGE = 5  # pixels within which the brightness changes at a sharp edge
-SHARP_EDGE = 0.85  # darker side of an edge, as a share of the brighter one
-LEAST_AREA = 0.06  # of the image, that a sheet covers
-CONVEX = 0.93  # of its convex hull, that a sheet covers
-AT_FRAME = 0.3  # largest share of a sheet's outline on the image's frame; a shadow has more
-DARK_AROUND = 0.8  # brightness around a sheet, as a share of the sheet's
-BRIGHT = 0.92  # least share of a sheet that is so much brighter; a light 0 has less
+SHARP_EDGE = 0.85  # darker side / brighter side: a sharp edge has less
+LEAST_AREA = 0.06  # area of a sheet / area of the image, at least
+LEAST_CONVEXITY = 0.93  # area of a sheet / area of its convex hull, at least
+MOST_AT_FRAME = 0.3  # share of a sheet's outline on the image's frame; a shadow has more
+DARKER_AROUND = 0.8  # brightness around a sheet / brightness of the sheet, at most
+LEAST_BRIGHT = 0.92  # share of a sheet that is so much brighter; a light 0 has less
 
 
 def find_sheet(grey: np.ndarray) -> np.ndarray | None:
@@ -20,9 +22,7 @@ def find_sheet(grey: np.ndarray) -> np.ndarray | None:
     A sheet is the largest region without sharp edges that is convex, mostly inside the image
     and brighter than the rest of it. A shadow's edge is sharp too, but reaches the frame.
     """
-    scale = SIDE / max(grey.shape)
-    size = [max(1, round(scale * length)) for length in reversed(grey.shape)]
-    grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    grey = resize(grey, SIDE)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (WRITING, WRITING))
     paper = cv2.morphologyEx(grey + 1e-3, cv2.MORPH_CLOSE, kernel)  # without the writing
     paper = cv2.morphologyEx(paper, cv2.MORPH_OPEN, kernel)  # apart from what it touches
@@ -38,9 +38,11 @@ def find_sheet(grey: np.ndarray) -> np.ndarray | None:
         sheet = cv2.drawContours(np.zeros_like(region), [contour], 0, 1, cv2.FILLED)
         at_frame = (contour == 0) | (contour == np.subtract(grey.shape[::-1], 1))
         if (
-            cv2.contourArea(contour) > CONVEX * cv2.contourArea(cv2.convexHull(contour))
-            and at_frame.any(axis=2).mean() < AT_FRAME
-            and np.mean(DARK_AROUND * grey[sheet == 1] > np.median(grey[sheet == 0])) > BRIGHT
+            cv2.contourArea(contour)
+            > LEAST_CONVEXITY * cv2.contourArea(cv2.convexHull(contour))
+            and at_frame.any(axis=2).mean() < MOST_AT_FRAME
+            and np.mean(DARKER_AROUND * grey[sheet == 1] > np.median(grey[sheet == 0]))
+            > LEAST_BRIGHT
         ):
             return sheet
     return None

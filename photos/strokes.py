@@ -3,13 +3,13 @@
 import cv2
 import numpy as np
 
-from photos.ink import Ink
+from photos.ink import Ink, average_cells
 
 LEAST_ELONGATION = 2.4  # area / squared stroke width; less is a blob
 LEAST_SHARPNESS = 0.6  # step of brightness at the outline / contrast; less is a shadow
 LEAST_PROMINENCE = 0.3  # contrast to the median / contrast to the background
-CELL, AROUND = 8, 9  # pixels, and cells: the texture is measured in squares of 9 x 9 cells
-ABOVE_TEXTURE = 6  # times the texture around: contrast of a stroke that is in no doubt
+AROUND = 9  # cells: the texture around a pixel is measured in a square of 9 x 9 cells
+ABOVE_TEXTURE = 6  # contrast / texture around: above this, a stroke counts in full
 
 
 def stroke_lengths(
@@ -47,9 +47,8 @@ def stroke_lengths(
 def power_around(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The mean square of the `values` around each pixel that are not near the `mask`."""
     outside = 1 - np.float32(cv2.dilate(mask, np.ones((3, 3))))
-    cells = [max(1, side // CELL) for side in reversed(values.shape)]
     power, count = (
-        cv2.blur(cv2.resize(image, cells, interpolation=cv2.INTER_AREA), (AROUND, AROUND))
+        cv2.blur(average_cells(image), (AROUND, AROUND))
         for image in (outside * values**2, outside)
     )
     return cv2.resize(power / np.maximum(count, 1e-3), values.shape[::-1])

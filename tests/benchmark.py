@@ -40,8 +40,8 @@ def plain_loop(path: str, seed: int, batch_size: int) -> dict:
     from model import build_model, keras
 
     mnist = load_mnist(path)
-    training = normalize(mnist.x_train), mnist.y_train
-    test = normalize(mnist.x_test), mnist.y_test
+    training = normalize(mnist.x_train).astype("float32"), mnist.y_train
+    test = normalize(mnist.x_test).astype("float32"), mnist.y_test
     keras.utils.set_random_seed(seed)
     model = build_model()
     start = time.perf_counter()

@@ -47,6 +47,9 @@ def test_idx_files_are_found_in_folders_below(tmp_path, random_digits):
     for name, array in random_digits.items():  # Kaggle's: each in a folder of its own
         write_idx_folder(tmp_path / "archive" / name, {name: array})
     assert_same(data.load_mnist(tmp_path / "archive"), random_digits)
+    others = {name: array[::-1] for name, array in random_digits.items()}
+    write_idx_folder(tmp_path / "archive" / "older" / "copy", others)  # the nearest is taken
+    assert_same(data.load_mnist(tmp_path / "archive"), random_digits)
 
 
 def test_one_of_two_data_sets_is_not_taken_at_random(tmp_path, random_digits):

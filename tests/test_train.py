@@ -56,7 +56,7 @@ def test_all_that_is_printed_and_the_same_seed_gives_the_same_history(
     assert printed.out.splitlines() == [
         "Data: random.npz, 40 training images, 20 test images",
         "Network: 784-128-64-10, 109,386 parameters",
-        "Training: 2 epochs of 60,000 images, batches of 600, learning rate up to 0.01, "
+        "Training: 2 epochs of 100 batches of 600 images, learning rate up to 0.01, "
         "no augmentation",
         *epochs,
         f"Training took {metrics['train_seconds']:.1f} s",

@@ -1,4 +1,4 @@
-"""Whatever is wrong with what a user gives: one message, status 2, nothing written.
+"""Whatever is wrong with what a user gives: one message, status 2, nothing of the user's lost.
 
 Each table has what is wrong, and what the message has to say of it.
 """
