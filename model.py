@@ -41,8 +41,8 @@ with _silence_import():
     import tensorflow as tf
 
 UNITS_AND_ACTIVATIONS = ((128, "relu"), (64, "relu"), (10, "softmax"))
-WARMUP = 0.1  # part of the run in which the learning rate rises to its peak
-ELASTIC_GRID = 5  # points along a side of the grid of elastic displacements
+WARMUP = 0.1  # share of the run in which the learning rate rises to its peak
+ELASTIC_GRID = 5  # points on each side of the grid of elastic displacements
 
 
 def build_model() -> keras.Sequential:

@@ -17,20 +17,20 @@ from cli import InputError
 
 # Two colours of Okabe and Ito's palette for all kinds of colour vision.
 BLUE, VERMILLION = "#0072B2", "#D55E00"
-FRAME = "#BBBBBB"  # around pictures
+FRAME = "#BBBBBB"  # grey of the frames around pictures
 DPI = 120
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf", ".svg")
-MOST_PANELS = 32  # of a person's images in one picture
-PANEL_PIXELS = 1000  # of an image's longer side: a plot shows no more
+MOST_PANELS = 32  # a plot shows at most this many of a person's pictures
+PANEL_PIXELS = 1000  # pixels: an image's longer side in a plot
 # A strip shows digits as the network sees them. A cell has a digit of 28 x 28 pixels with one
 # pixel of space around it, and its label in the rows above.
 STRIP_CELL = (42, 30)  # pixels: height, width
-STRIP_LABEL = 12  # pixels of the label's height
+STRIP_LABEL = 12  # pixels: height of the label
 STRIP_COLUMNS = 16
-WIDEST_CELL = 0.6  # inches
-LABEL_POINTS = 30  # of a label per inch of its box: larger labels hide the line above
-LETTERS = 12  # of a file's name that fit into an inch
-MOST_SHOWN = 50  # digits in a picture: ten rows of five
+WIDEST_CELL = 0.6  # inches: a cell is not drawn wider
+LABEL_POINTS = 30  # points per inch of the box: a larger label hides the line above
+LETTERS = 12  # letters of a file's name that fit into an inch
+MOST_SHOWN = 50  # digits: a plot shows at most ten rows of five
 
 
 def plot_training_curves(

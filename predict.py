@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 # Modules that take long to import are imported inside functions: --help must not wait.
 
-BATCH = 20  # pictures for each call of the model: a call has a fixed cost
-MOST_NAMED = 5  # file names in the warning about files that are no images
-DEFAULT_COUNT = 10  # test images
-UNSURE = 0.6  # confidence below which the second guess is worth saying
+BATCH = 20  # pictures in each call of the model: a call has a fixed cost
+MOST_NAMED = 5  # files: the warning about files that are no images names at most so many
+DEFAULT_COUNT = 10  # test images that are read by default
+UNSURE = 0.6  # confidence: below it, the second guess is printed
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -23,16 +23,16 @@ from PIL import Image
 # pyplot is imported inside functions: only a window needs it, not a figure that is given.
 
 DPI = 100
-WINDOW = (1000, 600)  # pixels when it opens
-WIDTH, HEIGHT = 900, 720  # pixels of the paper, however large it is on the screen
+WINDOW = (1000, 600)  # pixels: size of the window when it opens
+WIDTH, HEIGHT = 900, 720  # pixels: size of the paper, however large it is on the screen
 PEN = 11  # pixels: 1.2 % of the paper's width, as a pen on a small note
 MARGIN = 16  # pixels that the pen keeps from the edge: ink that touches it counts as cut off
 CLICK = 4  # pixels: a shorter stroke is a click, for a hand is never quite still
-POLL = 30  # milliseconds between two checks whether a reading has ended
+POLL = 30  # milliseconds between two checks for a finished reading
 LIVE = 0.05  # seconds: if readings take longer, none is started during a stroke
-BOTTOM = 0.13  # of paper and panel, as a share of the window's height
-TITLE = 20  # points of up to 34 characters; a longer title is smaller
-LABEL = 30  # pixels above a digit's box: without them, the label stands in the box
+BOTTOM = 0.13  # share of the window's height: lower edge of paper and panel
+TITLE = 20  # points: size of a title of up to 34 characters; longer titles are smaller
+LABEL = 30  # pixels: with less space above its box, a label stands in the box
 GREYS = {"window": "#ECECEC", "lines": "#BBBBBB", "bars": "#A8A8A8", "text": "#666666"}
 
 

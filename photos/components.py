@@ -9,16 +9,16 @@ from photos.ink import Ink
 from photos.ruled_lines import find_ruled_lines
 from photos.strokes import stroke_lengths
 
-FAINTEST = 0.05  # weaker ink is the texture of the background
-ABOVE_NOISE = 5  # standard deviations of the noise by which ink exceeds it
-WEAK = 0.75  # hysteresis: a component has strong ink, and ends where ink is weaker than this
-# Largest distance from the edge of the paper to the centre of a component that the edge cuts
-# off, as a share of the image's shorter side.
+FAINTEST = 0.05  # contrast: weaker ink is texture of the background
+ABOVE_NOISE = 5  # ink is stronger than this many standard deviations of the noise
+WEAK = 0.75  # share of the threshold: a component ends where ink is weaker (hysteresis)
+# Share of the image's shorter side: the centre of a component that is cut off is nearer to the
+# edge of the paper.
 CUT_OFF = 0.2
-FILLS = 0.87  # share of both sides of the image above which a digit fills the image
-LEAST_SIZE = 12  # pixels of the longer side of a digit
-FLATTEST = 0.45  # height / width of the flattest digit
-BOX_AROUND = 0.2  # strokes inside a drawn box / strokes of the box
+FILLS = 0.87  # a digit fills the image if it covers more than this share of both sides
+LEAST_SIZE = 12  # pixels: the longer side of a digit is not shorter
+FLATTEST = 0.45  # height / width: a digit is not flatter
+BOX_AROUND = 0.2  # strokes inside / strokes of a component: a drawn box has more
 
 
 class Components(NamedTuple):

@@ -12,7 +12,7 @@ from pillow_heif import register_heif_opener
 
 from cli import InputError
 
-MAX_SIDE = 1600  # pixels of an image's longer side: a digit of 1.5 % of it has 24
+MAX_SIDE = 1600  # pixels: larger images are shrunk to this; 1.5 % of it are a digit of 24
 # Pillow knows these formats by their first bytes, but cannot decode them.
 NOT_DECODED = {"BUFR", "GRIB", "HDF5", "MPEG", "WMF"}
 # What Pillow counts as frames of these is no page: previews, depth maps and layers.

@@ -19,12 +19,12 @@ from photos.sheet import find_sheet
 # the image, the last one finds a digit of a hundredth of the image's size.
 COARSE_LEVELS = 128, 448  # pixels of the longer side
 SMALLEST_LEVEL = 96  # pixels: smaller images are enlarged
-NEXT_LEVEL = 1.4  # ratio of two levels' sizes, at least: a closer level shows nothing new
-TINY = 24  # pixels: a digit fills an image smaller than this, which gets a margin
-SCREEN = 128  # pixels: an image smaller than this was drawn on a screen, on even ground
-SHEET_SIDE = 384  # pixels of the smallest image in which a sheet of paper may lie in view
+NEXT_LEVEL = 1.4  # a level is at least this many times as large as the one before
+TINY = 24  # pixels: a smaller image gets a margin, since a digit fills it
+SCREEN = 128  # pixels: a smaller image was drawn on a screen, so its ground is even
+SHEET_SIDE = 384  # pixels: only a larger image may show a sheet of paper on a table
 
-LEAST_SCORE = 0.012  # length of black strokes / size of the level: with less, nothing is read
+LEAST_SCORE = 0.012  # length of black strokes / size of the level: writing has more
 
 
 class Digit(NamedTuple):

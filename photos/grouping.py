@@ -11,13 +11,13 @@ from photos.strokes import distance, stroke_width
 # A digit's first component has at least these shares of the typical size and length.
 LEAST_SIZE, LEAST_LENGTH = 0.35, 0.1
 LARGEST = 3  # typical sizes: a larger component is no part of a digit
-OVERLAP = 0.3  # least share of the narrower one's columns that two parts of a digit share
-TALLEST = 1.3  # typical digits: the largest height of two parts together
+OVERLAP = 0.3  # two parts of a digit share at least this part of the narrower one's columns
+TALLEST = 1.3  # typical sizes: two parts of a digit are together not taller
 
-TOO_WIDE = 1.3  # width / height of a shape that is cut: its digits touch
-MARGIN = 0.3  # heights: least width of a part
-MOST_CUT = 1.6  # stroke widths of ink that a cut may cross; through a 0 it would cross 2
-LOWEST = 0.6  # least height of a part, as a share of the shape's height
+TOO_WIDE = 1.3  # width / height: a wider shape is cut, since its digits touch
+MARGIN = 0.3  # heights: a part is not narrower
+MOST_CUT = 1.6  # stroke widths: a cut crosses at most this much ink; through a 0 it crosses 2
+LOWEST = 0.6  # heights of the shape: a part is not lower
 
 
 class Shape(NamedTuple):

@@ -5,11 +5,11 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-WIDEST_STROKE = 64  # pixels: what is wider, in both directions, is part of the background
-GRAIN = 5  # pixels of the median that takes the grain from the background
-BLUR = 0.7  # pixels: standard deviation of the Gaussian that takes it from the ink
-STEP = 5  # pixels within which the brightness changes at a sharp edge
-CELL = 8  # pixels of a side of the cells over which an image is averaged
+WIDEST_STROKE = 64  # pixels: what is wider and higher is part of the background
+GRAIN = 5  # pixels: size of the median filter that removes grain from the background
+BLUR = 0.7  # pixels: standard deviation of the Gaussian blur that removes grain from the ink
+STEP = 5  # pixels: the brightness changes within this distance at a sharp edge
+CELL = 8  # pixels: side of the square cells over which an image is averaged
 SMALL = 256  # pixels: on a level that is not larger, a digit may fill the image
 # Two percentiles of the ink that lie on empty paper, each with the place it has in a normal
 # distribution (in standard deviations from the mean). Ink covers up to half of a small image.

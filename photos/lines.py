@@ -2,7 +2,7 @@
 
 import numpy as np
 
-SAME_LINE = 0.6  # heights of the taller one by which neighbours in a line may differ in y
+SAME_LINE = 0.6  # heights of the taller neighbour: on one line, neighbours differ less in y
 # A gap is a space between two numbers if it is wider than SPACE typical heights and wider than
 # SPACE_TO_GAP narrow gaps of the line: digits that are evenly far apart are one number.
 SPACE, SPACE_TO_GAP = 1.0, 2.5

@@ -6,10 +6,10 @@ import numpy as np
 from photos.grouping import Shape
 from photos.strokes import distance, stroke_width
 
-FULL = 80  # percentile of a digit's ink that becomes white
-FAINT = 0.15  # of white: weaker pixels do not count for a digit's size
+FULL = 80  # the percentile of a digit's ink that becomes white
+FAINT = 0.15  # share of white: weaker pixels do not count for a digit's size
 SMOOTH = 0.3  # pixels of the 28 x 28: standard deviation of the blur before shrinking
-THINNEST = 2.2  # pixels of the thinnest stroke in the 20 x 20 box; MNIST's are 2 to 3 wide
+THINNEST = 2.2  # pixels of the 20 x 20: strokes are not thinner; MNIST's are 2 to 3 wide
 
 
 def to_mnist(ink: np.ndarray, shape: Shape) -> np.ndarray:

@@ -5,13 +5,15 @@ import numpy as np
 
 from photos.strokes import distance
 
-SHORTEST, SHORTEST_SHARE = 96, 0.25  # pixels, and of the longer side: strokes are shorter
-THICKEST, THICKEST_SHARE = 5, 0.0125  # pixels, plus a share of the longer side
-ANGLES = 360  # steps of half a degree in which directions are tried
-STEEPEST = 0.2  # slope of a ruled line against the image's sides
+# A ruled line is longer than this many pixels and than this share of the image's longer side.
+SHORTEST, SHORTEST_SHARE = 96, 0.25
+# It is thinner than this many pixels plus this share of the longer side.
+THICKEST, THICKEST_SHARE = 5, 0.0125
+ANGLES = 360  # directions that are tried, half a degree apart
+STEEPEST = 0.2  # slope against the image's sides: a ruled line is less steep
 # A stroke that crosses a line is longer across it than CROSSING thicknesses plus ROOM pixels.
 CROSSING, ROOM = 2, 2
-GAP = 0.1  # largest gap in a ruled line, as a share of the shortest line
+GAP = 0.1  # share of the shortest line: gaps in a ruled line are not longer
 
 
 def find_ruled_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:

@@ -7,13 +7,13 @@ from photos.files import resize
 
 SIDE = 128  # pixels: the image is reduced to this longer side
 WRITING = 9  # pixels: strokes, and things that a sheet touches, are narrower than this
-EDGE = 5  # pixels within which the brightness changes at a sharp edge
+EDGE = 5  # pixels: the brightness changes within this distance at a sharp edge
 SHARP_EDGE = 0.85  # darker side / brighter side: a sharp edge has less
-LEAST_AREA = 0.06  # area of a sheet / area of the image, at least
-LEAST_CONVEXITY = 0.93  # area of a sheet / area of its convex hull, at least
-MOST_AT_FRAME = 0.3  # share of a sheet's outline on the image's frame; a shadow has more
-DARKER_AROUND = 0.8  # brightness around a sheet / brightness of the sheet, at most
-LEAST_BRIGHT = 0.92  # share of a sheet that is so much brighter; a light 0 has less
+LEAST_AREA = 0.06  # share of the image: a sheet covers more
+LEAST_CONVEXITY = 0.93  # share of its convex hull: a sheet covers more
+MOST_AT_FRAME = 0.3  # share of a sheet's outline on the image's frame: a shadow has more
+DARKER_AROUND = 0.8  # brightness around / brightness of the sheet: a table is darker than this
+LEAST_BRIGHT = 0.92  # share of a sheet that is brighter than the table: a light 0 has less
 
 
 def find_sheet(grey: np.ndarray) -> np.ndarray | None:

@@ -5,11 +5,11 @@ import numpy as np
 
 from photos.ink import Ink, average_cells
 
-LEAST_ELONGATION = 2.4  # area / squared stroke width; less is a blob
-LEAST_SHARPNESS = 0.6  # step of brightness at the outline / contrast; less is a shadow
-LEAST_PROMINENCE = 0.3  # contrast to the median / contrast to the background
+LEAST_ELONGATION = 2.4  # area / squared stroke width: a blob has less
+LEAST_SHARPNESS = 0.6  # step of brightness at the outline / contrast: a shadow has less
+LEAST_PROMINENCE = 0.3  # contrast to the median / contrast to the background: a gap has less
 AROUND = 9  # cells: the texture around a pixel is measured in a square of 9 x 9 cells
-ABOVE_TEXTURE = 6  # contrast / texture around: above this, a stroke counts in full
+ABOVE_TEXTURE = 6  # contrast / texture around: with less, a stroke counts for less
 
 
 def stroke_lengths(
