@@ -28,7 +28,7 @@ STRIP_CELL = (42, 30)  # pixels: height, width
 STRIP_LABEL = 12  # pixels: height of the label
 STRIP_COLUMNS = 16
 WIDEST_CELL = 0.6  # inches: a cell is not drawn wider
-LABEL_POINTS = 30  # points per inch of the box: a larger label hides the line above
+LABEL_POINTS = 30  # points per inch of box height: a larger label hides the line above
 LETTERS = 12  # letters of a file's name that fit into an inch
 MOST_SHOWN = 50  # digits: a plot shows at most ten rows of five
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 # Modules that take long to import are imported inside functions: --help must not wait.
 
 BATCH = 20  # pictures in each call of the model: a call has a fixed cost
-MOST_NAMED = 5  # files: the warning about files that are no images names at most so many
+MOST_NAMED = 5  # files: the warning about files that are no images names no more
 DEFAULT_COUNT = 10  # test images that are read by default
 UNSURE = 0.6  # confidence: below it, the second guess is printed
 

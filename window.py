@@ -395,7 +395,7 @@ class DrawingWindow:
 def curve(points: Sequence[tuple[float, float]]) -> Curve:
     """A smooth curve along points (n, 2) with straight ends.
 
-    It goes through the middle between every two neighbours, bent by the point between.
+    Quadratic Bezier pieces join the middles between neighbours; the points are their controls.
     """
     points = np.array(points, float).reshape(-1, 2)
     # A single point becomes a dot: a line of 0.01 pixels, since one of no length is not drawn.

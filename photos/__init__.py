@@ -9,10 +9,10 @@
 | digit -> 28 x 28 | mnist_form.py |
 | digits -> lines | lines.py |
 
-`find_digits.py` calls them in this order.
+`search.py` calls them in this order.
 """
 
 from photos.files import find_files, read_image
-from photos.find_digits import Digit, find_digits
+from photos.search import Digit, find_digits
 
 __all__ = ["Digit", "find_digits", "find_files", "read_image"]

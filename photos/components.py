@@ -18,7 +18,7 @@ CUT_OFF = 0.2
 FILLS = 0.87  # a digit fills the image if it covers more than this share of both sides
 LEAST_SIZE = 12  # pixels: the longer side of a digit is not shorter
 FLATTEST = 0.45  # height / width: a digit is not flatter
-BOX_AROUND = 0.2  # strokes inside / strokes of a component: a drawn box has more
+BOX_AROUND = 0.2  # stroke length inside / own stroke length: a drawn box has more
 
 
 class Components(NamedTuple):
@@ -28,7 +28,7 @@ class Components(NamedTuple):
     ink: np.ndarray  # (height, width), without ruled lines and what is cut off
     labels: np.ndarray  # (height, width)
     boxes: np.ndarray  # (n, 4): left, top, right, bottom
-    length: np.ndarray  # (n,): of strokes in pixels; 0 for what is no handwriting
+    length: np.ndarray  # (n,): weighted, of strokes in pixels; 0 for what is no handwriting
     whole: np.ndarray  # (n,): True for what may be a whole digit, by its size and shape
 
     @property

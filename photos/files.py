@@ -12,7 +12,7 @@ from pillow_heif import register_heif_opener
 
 from cli import InputError
 
-MAX_SIDE = 1600  # pixels: larger images are shrunk to this; 1.5 % of it are a digit of 24
+MAX_SIDE = 1600  # pixels: larger images are shrunk to this; a digit of 24 is 1.5 % of it
 # Pillow knows these formats by their first bytes, but cannot decode them.
 NOT_DECODED = {"BUFR", "GRIB", "HDF5", "MPEG", "WMF"}
 # What Pillow counts as frames of these is no page: previews, depth maps and layers.
@@ -71,7 +71,7 @@ def read_image(path: str | Path) -> Image.Image:
                 frames = 1 if file.format in ONE_PAGE else getattr(file, "n_frames", 1)
                 full_side = max(file.size)
                 file.draft("RGB", (MAX_SIDE, MAX_SIDE))  # decodes JPEG files at reduced size
-                image = bring_upright(file, full_side)
+                image = to_upright_rgb(file, full_side)
     except UnidentifiedImageError as error:
         with open(path, "rb") as file:
             if file.read(5) == b"%PDF-":
@@ -84,7 +84,7 @@ def read_image(path: str | Path) -> Image.Image:
     return image
 
 
-def bring_upright(image: Image.Image, full_side: int | None = None) -> Image.Image:
+def to_upright_rgb(image: Image.Image, full_side: int | None = None) -> Image.Image:
     """An image of any mode as upright RGB, its longer side at most MAX_SIDE pixels.
 
     `image.info["shrunk"]` is `full_side` divided by the image's longer side; by default,

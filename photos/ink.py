@@ -11,8 +11,8 @@ BLUR = 0.7  # pixels: standard deviation of the Gaussian blur that removes grain
 STEP = 5  # pixels: the brightness changes within this distance at a sharp edge
 CELL = 8  # pixels: side of the square cells over which an image is averaged
 SMALL = 256  # pixels: on a level that is not larger, a digit may fill the image
-# Two percentiles of the ink that lie on empty paper, each with the place it has in a normal
-# distribution (in standard deviations from the mean). Ink covers up to half of a small image.
+# Two percentiles of the ink that lie on empty paper, each with its z-score in a normal
+# distribution. Ink covers up to half of a small image.
 PAPER_PERCENTILES = (16, -1), (50, 0)
 PAPER_PERCENTILES_IN_SMALL = (10, -1.28), (30, -0.52)
 
@@ -33,7 +33,7 @@ class Ink(NamedTuple):
 
 
 def find_ink(grey: np.ndarray, sheet: np.ndarray | None, dark_ink: bool) -> Ink:
-    """Find the ink in a level (height, width), on a small mask of a sheet or everywhere."""
+    """Find the ink in a level (height, width), on the `sheet` if its small mask is given."""
     paper = np.ones(grey.shape, np.uint8)
     if sheet is not None:
         paper = cv2.resize(sheet, grey.shape[::-1], interpolation=cv2.INTER_NEAREST)
@@ -45,7 +45,8 @@ def find_ink(grey: np.ndarray, sheet: np.ndarray | None, dark_ink: bool) -> Ink:
         # of dark tables weak.
         unit = np.maximum(background, np.float32(background.max() / 2 + 1))
     values = (background - grey) / unit
-    # The rim of a blob or a page is no stroke: the background has the same step there.
+    # The rims of blobs and pages are no strokes: the background has the same steps there, and
+    # they are subtracted.
     steps = cv2.subtract(local_steps(np.uint8(grey)), local_steps(background)) / unit
     small = max(grey.shape) <= SMALL
     empty, noise = measure_paper(values[::2, ::2][paper[::2, ::2] == 1], small)

@@ -9,15 +9,17 @@ LEAST_ELONGATION = 2.4  # area / squared stroke width: a blob has less
 LEAST_SHARPNESS = 0.6  # step of brightness at the outline / contrast: a shadow has less
 LEAST_PROMINENCE = 0.3  # contrast to the median / contrast to the background: a gap has less
 AROUND = 9  # cells: the texture around a pixel is measured in a square of 9 x 9 cells
+STEEPNESS = 4  # power of the weights: blurred strokes and textures lose against clear strokes
 ABOVE_TEXTURE = 6  # contrast / texture around: with less, a stroke counts for less
 
 
 def stroke_lengths(
     ink: Ink, values: np.ndarray, labels: np.ndarray, area: np.ndarray
 ) -> np.ndarray:
-    """The length in pixels of the strokes of n connected components: (n,).
+    """The weighted length in pixels of the strokes of n connected components: (n,).
 
-    It is 0 for what no pen drew, and less for what is faint, blurred or part of a texture.
+    The weights are contrast, sharpness and clearness (contrast above the texture around), all
+    at most about 1. The length is 0 for what no pen drew.
     `values` is the ink to measure; `labels` are 0 for the rest of the image. Both are (height,
     width). `area` is (n,), in pixels.
     """
@@ -41,11 +43,11 @@ def stroke_lengths(
         & (sharpness > LEAST_SHARPNESS)
         & (mean(ink.to_median, inside) > LEAST_PROMINENCE * contrast)
     )
-    return is_stroke * (sharpness * clearness) ** 4 * contrast * area / width
+    return is_stroke * (sharpness * clearness) ** STEEPNESS * contrast * area / width
 
 
 def power_around(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The mean square of the `values` around each pixel that are not near the `mask`."""
+    """The mean square of the `values` around each pixel, without those near the `mask`."""
     outside = 1 - np.float32(cv2.dilate(mask, np.ones((3, 3))))
     power, count = (
         cv2.blur(average_cells(image), (AROUND, AROUND))

@@ -192,8 +192,8 @@ def table(results: dict[str, list[dict]]) -> str:
 def median_turn(runs: list[dict], loop: list[dict], key: str) -> tuple[float, float]:
     """What a run and the loop took in one turn: the one with the median of their ratios.
 
-    So the ratio is that of the two figures beside it. Turns without a loop do not count, and
-    of an even number, the larger of the two in the middle is taken.
+    The printed ratio then matches the printed figures. Of an even number of turns, the larger
+    of the two in the middle is taken.
     """
     turns = [(ours[key], theirs[key]) for ours, theirs in zip(runs, loop, strict=False)]
     return sorted(turns, key=lambda turn: turn[0] / turn[1])[len(turns) // 2]

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from photos.components import Components, find_components
-from photos.files import bring_upright, read_image, resize, to_grey
+from photos.files import read_image, resize, to_grey, to_upright_rgb
 from photos.grouping import group_components, split_touching
 from photos.ink import find_ink
 from photos.lines import order_lines, starts_number
@@ -43,7 +43,7 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
     the picture as it is, turned upright. Raises InputError, as `read_image` does.
     """
     is_image = isinstance(picture, Image.Image)
-    image = bring_upright(picture) if is_image else read_image(picture)
+    image = to_upright_rgb(picture) if is_image else read_image(picture)
     grey = to_grey(image)
     margin = 0
     if max(grey.shape) < TINY:
@@ -87,7 +87,7 @@ def find_writing(grey: np.ndarray) -> Components:
     best = None
     for side in [*coarser, max(longest, SMALLEST_LEVEL)]:
         if side > COARSE_LEVELS[1] and best.dark_ink:
-            # This saves time. Light ink may be a white sheet: then both polarities are tried.
+            # This saves time. Light ink may be a white sheet, so then try both.
             polarities = [True]
         for dark_ink in polarities:
             found = find_components(find_ink(resize(grey, side), sheet, dark_ink))
