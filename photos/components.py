@@ -15,7 +15,7 @@ WEAK = 0.75  # share of the threshold: a component ends where ink is weaker (hys
 # Share of the image's shorter side: the centre of a component that is cut off is nearer to the
 # edge of the paper.
 CUT_OFF = 0.2
-FILLS = 0.87  # a digit fills the image if it covers more than this share of both sides
+FILLS = 0.86  # a digit fills the image if it covers more than this share of both sides
 LEAST_SIZE = 12  # pixels: the longer side of a digit is not shorter
 FLATTEST = 0.45  # height / width: a digit is not flatter
 BOX_AROUND = 0.2  # stroke length inside / own stroke length: a drawn box has more
