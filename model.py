@@ -128,7 +128,7 @@ def learning_rate_schedule(peak: float, steps: int) -> keras.optimizers.schedule
     2017 (the cosine), and Goyal et al., "Accurate, large minibatch SGD", 2017 (the rise).
     """
     warmup_steps = round(WARMUP * steps)
-    if not warmup_steps:  # the first step of a rise has rate 0: a run of one would not train
+    if not warmup_steps:  # the rise starts at rate 0: a run of one step would learn nothing
         return keras.optimizers.schedules.CosineDecay(peak, decay_steps=steps)
     return keras.optimizers.schedules.CosineDecay(
         0.0,

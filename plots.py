@@ -29,7 +29,7 @@ STRIP_LABEL = 12  # pixels: height of the label
 STRIP_COLUMNS = 16
 WIDEST_CELL = 0.6  # inches: a cell is not drawn wider
 LABEL_POINTS = 30  # points per inch of box height: a larger label hides the line above
-LETTERS = 12  # letters of a file's name that fit into an inch
+LETTERS_PER_INCH = 12  # letters of a file's name that fit into an inch
 MOST_SHOWN = 50  # digits: a plot shows at most ten rows of five
 
 
@@ -223,7 +223,7 @@ def draw_photo(axes: Axes, panel: Panel, colors: np.ndarray, width: float) -> No
     axes.add_patch(
         Rectangle((-0.5, -0.5), columns, rows, fill=False, color=FRAME, clip_on=False)
     )
-    name = shorten(panel.name, int(LETTERS * width))
+    name = shorten(panel.name, int(LETTERS_PER_INCH * width))
     axes.set_title(f"{name}\n{percent(panel.confidence.prod())}", fontsize=9, parse_math=False)
     pixels_per_inch = max(rows, columns) / width
     for (left, top, right, bottom), digit, color in zip(

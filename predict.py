@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 # Modules that take long to import are imported inside functions: --help must not wait.
 
 BATCH = 20  # pictures in each call of the model: a call has a fixed cost
-MOST_NAMED = 5  # files: the warning about files that are no images names no more
+MOST_NAMED = 5  # file names, at most, in the warning about files that are no images
 DEFAULT_COUNT = 10  # test images that are read by default
 UNSURE = 0.6  # confidence: below it, the second guess is printed
 
@@ -115,7 +115,11 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
             parser.error(f"{name} must name a file with an ending, not {path}")
     if args.csv and Path(args.csv).suffix.lower() not in (".csv", ".txt"):
         parser.error(f"--csv must name a .csv or .txt file, not {args.csv}")
-    if Path(args.output).resolve() in [Path(image).resolve() for image in args.images]:
+    output = Path(args.output).resolve()
+    given = {Path(image).resolve() for image in args.images}
+    is_in_folder = output.is_file() and not given.isdisjoint(output.parents)
+    # The default output may be replaced, wherever it is: this script has written it.
+    if output in given or (is_in_folder and args.output != parser.get_default("output")):
         parser.error(f"--output would replace the image {args.output}")
     if args.show and Path(args.output).suffix.lower() in (".pdf", ".svg"):
         parser.error("--show opens no PDF or SVG: give --output another ending")
@@ -371,15 +375,15 @@ def predict_test_images(
     probabilities = model.predict(data.batches(mnist.x_test, y_true), verbose=0)
     y_pred, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     if args.mistakes:
-        index = most_confident_mistakes(y_true, y_pred, confidence)[: args.count]
+        shown = most_confident_mistakes(y_true, y_pred, confidence)[: args.count]
         title = f"Most confident mistakes in the {len(x_test):,} test images"
-        if len(index) == 0:
+        if len(shown) == 0:
             raise InputError(f"no mistakes to show: all {len(x_test):,} are read correctly")
     else:
-        index = np.arange(args.count)
+        shown = np.arange(args.count)
         title = "Test images"
     rows = []
-    for i in index:
+    for i in shown:
         verdict = "" if y_pred[i] == y_true[i] else f"  wrong: it is a {y_true[i]}"
         print(f"test image {i:4}  {y_pred[i]}  {percent(confidence[i]):>7}{verdict}")
         rows.append(
@@ -392,10 +396,10 @@ def predict_test_images(
         )
     plot_predictions(
         plot_path,
-        x_test[index],
-        y_pred[index],
-        confidence[index],
-        y_true[index],
+        x_test[shown],
+        y_pred[shown],
+        confidence[shown],
+        y_true[shown],
         f"{title} of {mnist.name}",
     )
     return rows

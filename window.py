@@ -168,11 +168,11 @@ class DrawingWindow:
 
     def lay_out_panel(self) -> None:
         """Add the picture that the network sees of a digit, and a bar for each answer."""
-        form = self.figure.add_axes((0.7, 0.53, 0.27, 0.36), anchor="W")
-        form.set_title("What the network sees", loc="left", fontsize=11)
-        form.set_axis_off()
+        axes = self.figure.add_axes((0.7, 0.53, 0.27, 0.36), anchor="W")
+        axes.set_title("What the network sees", loc="left", fontsize=11)
+        axes.set_axis_off()
         black = np.zeros((28, 28))
-        self.form = form.imshow(black, cmap="gray", vmin=0, vmax=1, animated=True)
+        self.form = axes.imshow(black, cmap="gray", vmin=0, vmax=1, animated=True)
         bars = self.figure.add_axes((0.7, BOTTOM, 0.2, 0.33), facecolor="none")
         bars.set_title("What it thinks", loc="left", fontsize=11)
         bars.set(xlim=(0, 1), ylim=(9.5, -0.5), xticks=[], yticks=range(10))

@@ -12,8 +12,8 @@ from photos.strokes import stroke_lengths
 FAINTEST = 0.05  # contrast: weaker ink is texture of the background
 ABOVE_NOISE = 5  # ink is stronger than this many standard deviations of the noise
 WEAK = 0.75  # share of the threshold: a component ends where ink is weaker (hysteresis)
-# Share of the image's shorter side: the centre of a component that is cut off is nearer to the
-# edge of the paper.
+# Share of the image's shorter side: the centre of a component that is cut off is closer than
+# this to the edge of the paper.
 CUT_OFF = 0.2
 FILLS = 0.86  # a digit fills the image if it covers more than this share of both sides
 LEAST_SIZE = 12  # pixels: the longer side of a digit is not shorter
@@ -29,7 +29,7 @@ class Components(NamedTuple):
     labels: np.ndarray  # (height, width)
     boxes: np.ndarray  # (n, 4): left, top, right, bottom
     length: np.ndarray  # (n,): weighted, of strokes in pixels; 0 for what is no handwriting
-    whole: np.ndarray  # (n,): True for what may be a whole digit, by its size and shape
+    may_be_digit: np.ndarray  # (n,): True for what has the size and shape of a whole digit
 
     @property
     def score(self) -> float:
@@ -37,7 +37,7 @@ class Components(NamedTuple):
 
         Parts of digits do not count: a coarser level shows the digits as a whole.
         """
-        return (self.length * self.whole).sum() / max(self.labels.shape)
+        return (self.length * self.may_be_digit).sum() / max(self.labels.shape)
 
 
 def find_components(ink: Ink) -> Components:
@@ -45,11 +45,11 @@ def find_components(ink: Ink) -> Components:
     values, labels, stats = remove_lines_and_cut_off(ink)
     boxes = np.hstack([stats[:, :2], stats[:, :2] + stats[:, 2:4]])
     width, height = stats[:, 2], stats[:, 3]
-    whole = (np.maximum(width, height) >= LEAST_SIZE) & (height > FLATTEST * width)
+    may_be_digit = (np.maximum(width, height) >= LEAST_SIZE) & (height > FLATTEST * width)
     area = stats[:, cv2.CC_STAT_AREA]
     length = stroke_lengths(ink, values, labels, area)
-    length[enclosing(boxes, length * whole)] = 0
-    return Components(ink.dark_ink, values, labels, boxes, length, whole)
+    length[find_drawn_boxes(boxes, length * may_be_digit)] = 0
+    return Components(ink.dark_ink, values, labels, boxes, length, may_be_digit)
 
 
 def remove_lines_and_cut_off(ink: Ink) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -103,7 +103,7 @@ def is_cut_off(
     return at_edge & ((depth[y, x] < CUT_OFF * min(size)) | (sides > 1)) & ~fills
 
 
-def enclosing(boxes: np.ndarray, length: np.ndarray) -> np.ndarray:
+def find_drawn_boxes(boxes: np.ndarray, length: np.ndarray) -> np.ndarray:
     """The indices of drawn boxes: components with other ones inside; `length` is (n,)."""
     long = np.flatnonzero(length)
     start, stop = boxes[long, :2], boxes[long, 2:]

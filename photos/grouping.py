@@ -16,7 +16,7 @@ TALLEST = 1.3  # typical sizes: two parts of a digit are together not taller
 
 TOO_WIDE = 1.3  # width / height: a wider shape is cut, since its digits touch
 MARGIN = 0.3  # heights: a part is not narrower
-MOST_CUT = 1.6  # stroke widths: a cut crosses at most this much ink; through a 0 it crosses 2
+MOST_CUT = 1.6  # stroke widths: the most ink that a cut may cross; cutting a 0 crosses 2
 LOWEST = 0.6  # heights of the shape: a part is not lower
 
 
@@ -35,10 +35,10 @@ def group_components(components: Components) -> list[Shape]:
     boxes, length = components.boxes, components.length
     width, height = (boxes[:, 2:] - boxes[:, :2]).T
     size = np.maximum(width, height)
-    weights = length * components.whole
+    weights = length * components.may_be_digit
     typical, typical_length = (weighted_median(values, weights) for values in (size, length))
-    first = (size > LEAST_SIZE * typical) & (length > LEAST_LENGTH * typical_length)
-    first &= height > FLATTEST * np.minimum(width, typical)  # digits that touch are wide
+    can_start = (size > LEAST_SIZE * typical) & (length > LEAST_LENGTH * typical_length)
+    can_start &= height > FLATTEST * np.minimum(width, typical)  # digits that touch are wide
     candidates = np.flatnonzero((length > 0) & (size < LARGEST * typical))
     groups: list[list[int]] = []
     around = np.empty((0, 4))  # the boxes around the groups
@@ -48,7 +48,7 @@ def group_components(components: Components) -> list[Shape]:
             group = stacked[0]
             groups[group].append(i)
             around[group] = box_around(boxes[groups[group]])
-        elif first[i]:
+        elif can_start[i]:
             groups.append([i])
             around = np.vstack([around, boxes[i]])
     return [to_shape(group, components) for group in groups]

@@ -20,13 +20,12 @@ PAPER_PERCENTILES_IN_SMALL = (10, -1.28), (30, -0.52)
 class Ink(NamedTuple):
     """The ink on one level of an image, all arrays (height, width).
 
-    Ink is how much darker a pixel is than the background, as a share of that background; on a
-    dark ground, how much lighter, as a share of white.
+    Dark ink is (background - pixel) / background, light ink is (pixel - background) / white.
     """
 
     dark_ink: bool  # the polarity: dark on light, or light on dark
     values: np.ndarray  # 0 on empty paper and outside the sheet, negative where it is lighter
-    to_median: np.ndarray  # the same, against the median around each pixel
+    contrast_to_median: np.ndarray  # the same, against the median around each pixel
     steps: np.ndarray  # differences of brightness within a few pixels, as the same share
     noise: float  # standard deviation of `values` on empty paper
     paper: np.ndarray  # uint8, 1 on the sheet or, if there is none, everywhere
@@ -37,21 +36,21 @@ def find_ink(grey: np.ndarray, sheet: np.ndarray | None, dark_ink: bool) -> Ink:
     paper = np.ones(grey.shape, np.uint8)
     if sheet is not None:
         paper = cv2.resize(sheet, grey.shape[::-1], interpolation=cv2.INTER_NEAREST)
-    unit = np.float32(255 * max(np.percentile(grey[::4, ::4], 99.5), 0.05))  # white
+    scale = np.float32(255 * max(np.percentile(grey[::4, ::4], 99.5), 0.05))  # white
     grey = cv2.GaussianBlur(255 * (grey if dark_ink else 1 - grey), (0, 0), BLUR)
     background, median = estimate_background(np.uint8(grey))
     if dark_ink:
         # A shadow darkens paper and ink by the same factor. The lower limit keeps the texture
         # of dark tables weak.
-        unit = np.maximum(background, np.float32(background.max() / 2 + 1))
-    values = (background - grey) / unit
+        scale = np.maximum(background, np.float32(background.max() / 2 + 1))
+    values = (background - grey) / scale
     # The rims of blobs and pages are no strokes: the background has the same steps there, and
     # they are subtracted.
-    steps = cv2.subtract(local_steps(np.uint8(grey)), local_steps(background)) / unit
+    steps = cv2.subtract(local_steps(np.uint8(grey)), local_steps(background)) / scale
     small = max(grey.shape) <= SMALL
     empty, noise = measure_paper(values[::2, ::2][paper[::2, ::2] == 1], small)
     values = (values - empty) * paper
-    return Ink(dark_ink, values, (median - grey) / unit, steps, noise, paper)
+    return Ink(dark_ink, values, (median - grey) / scale, steps, noise, paper)
 
 
 def estimate_background(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

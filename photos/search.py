@@ -48,7 +48,7 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
     margin = 0
     if max(grey.shape) < TINY:
         margin = 1 + max(grey.shape) // 4
-        grey = np.pad(grey, margin, constant_values=ground(grey))
+        grey = np.pad(grey, margin, constant_values=frame_brightness(grey))
     components = find_writing(grey)
     if components.score < LEAST_SCORE:
         return []
@@ -71,7 +71,7 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
     ]
 
 
-def ground(grey: np.ndarray) -> float:
+def frame_brightness(grey: np.ndarray) -> float:
     """The median brightness of the image's frame, which few digits cover."""
     return float(np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])))
 
@@ -82,7 +82,7 @@ def find_writing(grey: np.ndarray) -> Components:
     sheet = find_sheet(grey) if longest > SHEET_SIDE else None
     polarities = [True, False]
     if longest < SCREEN:
-        polarities = [ground(grey) > (grey.min() + grey.max()) / 2]
+        polarities = [frame_brightness(grey) > (grey.min() + grey.max()) / 2]
     coarser = [side for side in COARSE_LEVELS if side * NEXT_LEVEL < longest]
     best = None
     for side in [*coarser, max(longest, SMALLEST_LEVEL)]:

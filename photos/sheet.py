@@ -13,7 +13,7 @@ LEAST_AREA = 0.06  # share of the image: a sheet covers more
 LEAST_CONVEXITY = 0.93  # share of its convex hull: a sheet covers more
 MOST_AT_FRAME = 0.3  # share of a sheet's outline on the image's frame: a shadow has more
 DARKER_AROUND = 0.8  # brightness around / brightness of the sheet: a table is darker than this
-LEAST_BRIGHT = 0.92  # share of a sheet that is brighter than the table: a light 0 has less
+LEAST_BRIGHT = 0.92  # share of a sheet brighter than the table: a light digit 0 has less
 
 
 def find_sheet(grey: np.ndarray) -> np.ndarray | None:

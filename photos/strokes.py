@@ -7,7 +7,7 @@ from photos.ink import Ink, average_cells
 
 LEAST_ELONGATION = 2.4  # area / squared stroke width: a blob has less
 LEAST_SHARPNESS = 0.6  # step of brightness at the outline / contrast: a shadow has less
-LEAST_PROMINENCE = 0.3  # contrast to the median / contrast to the background: a gap has less
+LEAST_PROMINENCE = 0.3  # contrast to the median / to the background: a gap has less
 AROUND = 9  # cells: the texture around a pixel is measured in a square of 9 x 9 cells
 STEEPNESS = 4  # power of the weights: blurred strokes and textures lose against clear strokes
 ABOVE_TEXTURE = 6  # contrast / texture around: with less, a stroke counts for less
@@ -41,7 +41,7 @@ def stroke_lengths(
     is_stroke = (
         (area > LEAST_ELONGATION * width**2)
         & (sharpness > LEAST_SHARPNESS)
-        & (mean(ink.to_median, inside) > LEAST_PROMINENCE * contrast)
+        & (mean(ink.contrast_to_median, inside) > LEAST_PROMINENCE * contrast)
     )
     return is_stroke * (sharpness * clearness) ** STEEPNESS * contrast * area / width
 

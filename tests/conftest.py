@@ -25,7 +25,7 @@ posix_only = pytest.mark.skipif(
 def run(*arguments, cwd, shell=None, **environment):
     """Run Python as a user with no network, no cached MNIST and no display does in `cwd`.
 
-    If a command for the `shell` is given, "$@" in it stands for all that.
+    If a `shell` command is given, its "$@" is the command that runs Python.
     """
     command = [sys.executable, *map(str, arguments)]
     # Importing model.py has set some variables here, which it shall set there by itself.

@@ -168,6 +168,7 @@ def test_an_idx_file(check, folder, random_digits, raw, message):
         ("a.png --count 10", "leave out IMAGE"),
         ("a.png --data digits.npz", "leave out IMAGE"),
         ("a.png --output ./a.png", "--output would replace the image ./a.png"),
+        (". --output digits.npz", "--output would replace the image digits.npz"),
         ("a.png", "a.png: No such file"),
         ("outputs/none", "outputs/none: a folder with no image files in it"),
     ],
