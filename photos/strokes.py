@@ -9,7 +9,7 @@ LEAST_ELONGATION = 2.4  # area / squared stroke width: a blob has less
 LEAST_SHARPNESS = 0.6  # step of brightness at the outline / contrast: a shadow has less
 LEAST_PROMINENCE = 0.3  # contrast to the median / to the background: a gap has less
 AROUND = 9  # cells: the texture around a pixel is measured in a square of 9 x 9 cells
-STEEPNESS = 4  # power of the weights: blurred strokes and textures lose against clear strokes
+POWER = 4  # of sharpness and clearness: clear strokes win over blurred ones and textures
 ABOVE_TEXTURE = 6  # contrast / texture around: with less, a stroke counts for less
 
 
@@ -18,9 +18,9 @@ def stroke_lengths(
 ) -> np.ndarray:
     """The weighted length in pixels of the strokes of n connected components: (n,).
 
-    The weights are contrast, sharpness and clearness (contrast above the texture around), all
-    at most about 1. The length is 0 for what no pen drew.
-    `values` is the ink to measure; `labels` are 0 for the rest of the image. Both are (height,
+    The length is 0 for what no pen drew. It is weighted by contrast, sharpness and clearness
+    (contrast above the texture around), each about 1 at most. `values` is the ink without
+    ruled lines and what is cut off, `labels` are 0 for the rest of the image; both are (height,
     width). `area` is (n,), in pixels.
     """
     mask = np.uint8(labels > 0)
@@ -43,7 +43,7 @@ def stroke_lengths(
         & (sharpness > LEAST_SHARPNESS)
         & (mean(ink.contrast_to_median, inside) > LEAST_PROMINENCE * contrast)
     )
-    return is_stroke * (sharpness * clearness) ** STEEPNESS * contrast * area / width
+    return is_stroke * (sharpness * clearness) ** POWER * contrast * area / width
 
 
 def power_around(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
