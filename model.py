@@ -141,7 +141,7 @@ def learning_rate_schedule(peak: float, steps: int) -> keras.optimizers.schedule
 class RandomAugmentation(keras.layers.Layer):
     """Rotate, shift, zoom, shear and elastically distort each training image at random.
 
-    The input and the output are float images (n, 28, 28). Outside training they are equal.
+    Images are float (n, 28, 28). Outside training, they pass unchanged.
     Each parameter p is a range: draws are uniform in [-p, p]. `rotation` is in degrees,
     `shift` in pixels, `zoom` and `shear` are fractions. `elastic` is the displacement in
     pixels of each point of a 5 x 5 grid; between the points, the displacement is interpolated

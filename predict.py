@@ -116,10 +116,10 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     if args.csv and Path(args.csv).suffix.lower() not in (".csv", ".txt"):
         parser.error(f"--csv must name a .csv or .txt file, not {args.csv}")
     output = Path(args.output).resolve()
-    given = {Path(image).resolve() for image in args.images}
-    is_in_folder = output.is_file() and not given.isdisjoint(output.parents)
+    searched = {Path(image).resolve() for image in args.images}
+    is_in_folder = output.is_file() and not searched.isdisjoint(output.parents)
     # The default output may be replaced, wherever it is: this script has written it.
-    if output in given or (is_in_folder and args.output != parser.get_default("output")):
+    if output in searched or (is_in_folder and args.output != parser.get_default("output")):
         parser.error(f"--output would replace the image {args.output}")
     if args.show and Path(args.output).suffix.lower() in (".pdf", ".svg"):
         parser.error("--show opens no PDF or SVG: give --output another ending")

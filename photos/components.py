@@ -12,8 +12,8 @@ from photos.strokes import stroke_lengths
 FAINTEST = 0.05  # contrast: weaker ink is texture of the background
 ABOVE_NOISE = 5  # ink is stronger than this many standard deviations of the noise
 WEAK = 0.75  # share of the threshold: a component ends where ink is weaker (hysteresis)
-# Share of the image's shorter side: the centre of a component that is cut off is closer than
-# this to the edge of the paper.
+# Share of the image's shorter side: a component that is cut off has its centre this close to
+# the edge of the paper.
 CUT_OFF = 0.2
 FILLS = 0.86  # a digit fills the image if it covers more than this share of both sides
 LEAST_SIZE = 12  # pixels: the longer side of a digit is not shorter

@@ -44,8 +44,7 @@ def find_ink(grey: np.ndarray, sheet: np.ndarray | None, dark_ink: bool) -> Ink:
         # of dark tables weak.
         scale = np.maximum(background, np.float32(background.max() / 2 + 1))
     values = (background - grey) / scale
-    # The rims of blobs and pages are no strokes: the background has the same steps there, and
-    # they are subtracted.
+    # The background's own steps are subtracted: the rims of blobs and pages are no strokes.
     steps = cv2.subtract(local_steps(np.uint8(grey)), local_steps(background)) / scale
     small = max(grey.shape) <= SMALL
     empty, noise = measure_paper(values[::2, ::2][paper[::2, ::2] == 1], small)

@@ -11,9 +11,9 @@ EDGE = 5  # pixels: the brightness changes within this distance at a sharp edge
 SHARP_EDGE = 0.85  # darker side / brighter side: a sharp edge has less
 LEAST_AREA = 0.06  # share of the image: a sheet covers more
 LEAST_CONVEXITY = 0.93  # share of its convex hull: a sheet covers more
-MOST_AT_FRAME = 0.3  # share of a sheet's outline on the image's frame: a shadow has more
+MOST_AT_FRAME = 0.3  # of its outline on the image's frame: a sheet has less, a shadow more
 DARKER_AROUND = 0.8  # brightness around / brightness of the sheet: a table is darker than this
-LEAST_BRIGHT = 0.92  # share of a sheet brighter than the table: a light digit 0 has less
+LEAST_BRIGHT = 0.92  # share of it that is so bright: a sheet has more, a light digit 0 less
 
 
 def find_sheet(grey: np.ndarray) -> np.ndarray | None:

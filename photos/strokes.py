@@ -5,9 +5,9 @@ import numpy as np
 
 from photos.ink import Ink, average_cells
 
-LEAST_ELONGATION = 2.4  # area / squared stroke width: a blob has less
-LEAST_SHARPNESS = 0.6  # step of brightness at the outline / contrast: a shadow has less
-LEAST_PROMINENCE = 0.3  # contrast to the median / to the background: a gap has less
+LEAST_ELONGATION = 2.4  # area / squared stroke width: a stroke has more, a blob less
+LEAST_SHARPNESS = 0.6  # step of brightness at the outline / contrast: a stroke has more
+LEAST_PROMINENCE = 0.3  # contrast to the median / to the background: a stroke has more
 AROUND = 9  # cells: the texture around a pixel is measured in a square of 9 x 9 cells
 POWER = 4  # of sharpness and clearness: clear strokes win over blurred ones and textures
 ABOVE_TEXTURE = 6  # contrast / texture around: with less, a stroke counts for less
