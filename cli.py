@@ -13,7 +13,7 @@ TEMPORARY = ".unfinished-"  # beginning of a temporary folder's name
 
 
 class InputError(Exception):
-    """What the user gave is wrong; the message says what."""
+    """What the user gave is wrong; the message says what it is, and what to do about it."""
 
 
 def run_script(name: str, script: Callable[[], None]) -> int:

@@ -9,7 +9,7 @@ from photos.components import FLATTEST, Components
 from photos.strokes import distance, stroke_width
 
 # A digit's first component has at least these shares of the typical size and length.
-LEAST_SIZE, LEAST_LENGTH = 0.35, 0.1
+FIRST_SIZE, FIRST_LENGTH = 0.35, 0.1
 LARGEST = 3  # typical sizes: a larger component is no part of a digit
 OVERLAP = 0.3  # two parts of a digit share at least this part of the narrower one's columns
 TALLEST = 1.3  # typical sizes: two parts of a digit are together not taller
@@ -37,7 +37,7 @@ def group_components(components: Components) -> list[Shape]:
     size = np.maximum(width, height)
     weights = length * components.may_be_digit
     typical, typical_length = (weighted_median(values, weights) for values in (size, length))
-    can_start = (size > LEAST_SIZE * typical) & (length > LEAST_LENGTH * typical_length)
+    can_start = (size > FIRST_SIZE * typical) & (length > FIRST_LENGTH * typical_length)
     can_start &= height > FLATTEST * np.minimum(width, typical)  # digits that touch are wide
     candidates = np.flatnonzero((length > 0) & (size < LARGEST * typical))
     groups: list[list[int]] = []

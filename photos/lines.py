@@ -4,7 +4,7 @@ import numpy as np
 
 SAME_LINE = 0.6  # heights of the taller neighbour: on one line, neighbours differ less in y
 # A gap is a space between two numbers if it is wider than SPACE typical heights and wider than
-# SPACE_TO_GAP times the 25th percentile of the line's gaps. Even gaps are in one number.
+# SPACE_TO_GAP times the 25th percentile of the line's gaps. Even gaps are inside one number.
 SPACE, SPACE_TO_GAP = 1.0, 2.5
 
 

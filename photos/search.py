@@ -57,14 +57,10 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
         return []
     scale = max(grey.shape) / max(components.ink.shape)
     boxes = np.array([shape.box for shape in shapes])
-    in_picture = (scale * boxes - margin) * image.info["shrunk"]
-    digits = [
-        Digit(tuple(box), to_mnist(components.ink, shape), False)
-        for box, shape in zip(in_picture.tolist(), shapes, strict=True)
-    ]
+    in_picture = ((scale * boxes - margin) * image.info["shrunk"]).tolist()
     return [
         [
-            digits[i]._replace(space_before=space)
+            Digit(tuple(in_picture[i]), to_mnist(components.ink, shapes[i]), space)
             for i, space in zip(line, starts_number(boxes[line]), strict=True)
         ]
         for line in order_lines(boxes)

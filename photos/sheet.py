@@ -11,9 +11,9 @@ EDGE = 5  # pixels: the brightness changes within this distance at a sharp edge
 SHARP_EDGE = 0.85  # darker side / brighter side: a sharp edge has less
 LEAST_AREA = 0.06  # share of the image: a sheet covers more
 LEAST_CONVEXITY = 0.93  # share of its convex hull: a sheet covers more
-MOST_AT_FRAME = 0.3  # of its outline on the image's frame: a sheet has less, a shadow more
-DARKER_AROUND = 0.8  # brightness around / brightness of the sheet: a table is darker than this
-LEAST_BRIGHT = 0.92  # share of it that is so bright: a sheet has more, a light digit 0 less
+MOST_AT_FRAME = 0.3  # share of the outline on the image's frame: a shadow has more
+DARKER_AROUND = 0.8  # brightness around / brightness of a pixel that counts as bright, at most
+LEAST_BRIGHT = 0.92  # share of bright pixels: a sheet has more, a light digit 0 has less
 
 
 def find_sheet(grey: np.ndarray) -> np.ndarray | None:
@@ -36,13 +36,14 @@ def find_sheet(grey: np.ndarray) -> np.ndarray | None:
         contours, _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         contour = max(contours, key=cv2.contourArea)
         sheet = cv2.drawContours(np.zeros_like(region), [contour], 0, 1, cv2.FILLED)
+        hull = cv2.convexHull(contour)
         at_frame = (contour == 0) | (contour == np.subtract(grey.shape[::-1], 1))
         if (
-            cv2.contourArea(contour)
-            > LEAST_CONVEXITY * cv2.contourArea(cv2.convexHull(contour))
-            and at_frame.any(axis=2).mean() < MOST_AT_FRAME
-            and np.mean(DARKER_AROUND * grey[sheet == 1] > np.median(grey[sheet == 0]))
-            > LEAST_BRIGHT
+            cv2.contourArea(contour) <= LEAST_CONVEXITY * cv2.contourArea(hull)
+            or at_frame.any(axis=2).mean() > MOST_AT_FRAME
         ):
+            continue
+        around = np.median(grey[sheet == 0])
+        if np.mean(DARKER_AROUND * grey[sheet == 1] > around) > LEAST_BRIGHT:
             return sheet
     return None

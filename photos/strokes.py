@@ -9,7 +9,7 @@ LEAST_ELONGATION = 2.4  # area / squared stroke width: a stroke has more, a blob
 LEAST_SHARPNESS = 0.6  # step of brightness at the outline / contrast: a stroke has more
 LEAST_PROMINENCE = 0.3  # contrast to the median / to the background: a stroke has more
 AROUND = 9  # cells: the texture around a pixel is measured in a square of 9 x 9 cells
-POWER = 4  # of sharpness and clearness: clear strokes win over blurred ones and textures
+POWER = 4  # power of sharpness and clearness: clear strokes win over blurred ones and textures
 ABOVE_TEXTURE = 6  # contrast / texture around: with less, a stroke counts for less
 
 

@@ -6,8 +6,7 @@
 "training" measures train.py against a plain Keras loop. Every run is a process of its
 own, and the runs take turns, so that whatever else the machine does falls on all of them
 alike. "reading" measures how well the given models read pictures.
-Run by hand, on Linux or macOS: it takes some minutes, and tests should not assert
-times.
+Run by hand, on Linux or macOS: it takes some minutes, and tests should not assert times.
 """
 
 import argparse
