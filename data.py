@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 BUNDLED_FILE = Path(__file__).parent / "assets" / "mnist-5k.npz"
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+# What the messages about wrong data ask for
 FORMATS = "an .npz file in Keras's layout or a folder with the four IDX files"
+AGAIN = "copy or download it again"
 # The two spellings under which the original IDX files are found.
 IDX_FILES = {
     "x_train": ("train-images-idx3-ubyte", "train-images.idx3-ubyte"),
@@ -162,23 +164,25 @@ def find_idx_file(folder: Path, spellings: tuple[str, str]) -> Path:
 def read_idx(path: Path, ndim: int) -> np.ndarray:
     """One IDX file of bytes: a magic number, `ndim` big-endian sizes, the data."""
     raw = path.read_bytes()
-    if raw.startswith(
-        b"\x1f\x8b"
-    ):  # gzip; its name is no proof, since some downloads lose the .gz
+    # This is gzip's magic number. The name is no proof: some downloads lose the .gz.
+    if raw.startswith(b"\x1f\x8b"):
         try:
             raw = gzip.decompress(raw)
         except (OSError, EOFError, zlib.error) as error:
-            raise InputError(f"{path}: damaged gzip file: {error}") from error
+            raise InputError(f"{path}: damaged gzip file: {error}; {AGAIN}") from error
     header = 4 + 4 * ndim
     if len(raw) < header:
-        raise InputError(f"{path}: cut short inside its header")
+        raise InputError(f"{path}: cut short inside its header; {AGAIN}")
     magic = bytes([0, 0, 0x08, ndim])  # 0x08 stands for unsigned bytes
     if raw[:4] != magic:
-        raise InputError(f"{path}: magic number {raw[:4].hex()}, expected {magic.hex()}")
+        found = raw[:4].hex()
+        raise InputError(f"{path}: magic number {found}, expected {magic.hex()}; {AGAIN}")
     shape = np.frombuffer(raw, ">u4", ndim, offset=4).tolist()
     expected = header + int(np.prod(shape, dtype=object))
     if len(raw) != expected:
-        raise InputError(f"{path}: {len(raw):,} bytes, its header asks for {expected:,}")
+        raise InputError(
+            f"{path}: {len(raw):,} bytes, its header asks for {expected:,}; {AGAIN}"
+        )
     return np.frombuffer(raw, np.uint8, offset=header).reshape(shape)
 
 

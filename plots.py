@@ -20,17 +20,17 @@ BLUE, VERMILLION = "#0072B2", "#D55E00"
 FRAME = "#BBBBBB"  # grey of the frames around pictures
 DPI = 120
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf", ".svg")
-MOST_PANELS = 32  # a plot shows at most this many of a person's pictures
+MAX_PANELS = 32  # a plot shows at most this many of a person's pictures
 PANEL_PIXELS = 1000  # pixels: an image's longer side in a plot
 # A strip shows digits as the network sees them. A cell has a digit of 28 x 28 pixels with one
 # pixel of space around it, and its label in the rows above.
 STRIP_CELL = (42, 30)  # pixels: height, width
 STRIP_LABEL = 12  # pixels: height of the label
 STRIP_COLUMNS = 16
-WIDEST_CELL = 0.6  # inches: a cell is not drawn wider
+MAX_CELL_WIDTH = 0.6  # inches: a cell is not drawn wider
 LABEL_POINTS = 30  # points per inch of box height: a larger label hides the line above
 LETTERS_PER_INCH = 12  # letters of a file's name that fit into an inch
-MOST_SHOWN = 50  # digits: a plot shows at most ten rows of five
+MAX_SHOWN = 50  # digits: a plot shows at most ten rows of five
 
 
 def plot_training_curves(
@@ -138,7 +138,7 @@ def plot_predictions(
     is (n,) in [0, 1]. A wrong prediction has a frame and the true digit. Of more than 50
     digits, the first 50 are drawn, and the title says so.
     """
-    shown = min(len(images), MOST_SHOWN)
+    shown = min(len(images), MAX_SHOWN)
     if shown < len(images):
         title += f" (the first {shown} of {len(images):,})"
     rows, columns = -(-shown // 5), min(5, shown)
@@ -178,7 +178,7 @@ def plot_readings(path: str | Path, panels: Sequence[Panel], unsure: float, titl
     """Draw pictures with a box and the prediction at every digit, and the digits below.
 
     Digits with a confidence below `unsure` have another colour. The caller gives at most
-    MOST_PANELS panels.
+    MAX_PANELS panels.
     """
     most_digits = max(len(panel.digits) for panel in panels)
     columns, width = (
@@ -260,7 +260,7 @@ def strip_places(panel: Panel) -> list[tuple[int, int]]:
 
 def strip_scale(strip: np.ndarray, width: float) -> float:
     """Inches for a pixel of the strip, which is at most `width` inches wide."""
-    return min(width / strip.shape[1], WIDEST_CELL / STRIP_CELL[1])
+    return min(width / strip.shape[1], MAX_CELL_WIDTH / STRIP_CELL[1])
 
 
 def draw_strip(

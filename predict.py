@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 # Modules that take long to import are imported inside functions: --help must not wait.
 
 BATCH = 20  # pictures in each call of the model: a call has a fixed cost
-MOST_NAMED = 5  # file names, at most, in the warning about files that are no images
+MAX_NAMED = 5  # file names, at most, in the warning about files that are no images
 DEFAULT_COUNT = 10  # test images that are read by default
 UNSURE = 0.6  # confidence: below it, the second guess is printed
 
@@ -210,8 +210,8 @@ def predict_pictures(model: "keras.Model", paths: Sequence[str], plot_path: Path
 
     files, others = find_files(paths)
     if others:
-        names = ", ".join(Path(other).name for other in others[:MOST_NAMED])
-        more = ", ..." if len(others) > MOST_NAMED else ""
+        names = ", ".join(Path(other).name for other in others[:MAX_NAMED])
+        more = ", ..." if len(others) > MAX_NAMED else ""
         are = "files that are no images" if len(others) > 1 else "file that is no image"
         complain(f"left out {len(others):,} {are}: {names}{more}")
     return report(read_pictures(model, files), len(files), plot_path)
@@ -244,11 +244,11 @@ def find_in_file(path: str) -> Reading:
 
 
 def report(readings: Iterable[Reading], count: int, plot_path: Path) -> list[dict]:
-    """Print each of `count` readings; draw all, or the MOST_PANELS of least confidence.
+    """Print each of `count` readings; draw all, or the MAX_PANELS of least confidence.
 
     Returns the rows of the table. Raises InputError if no digit was read in any picture.
     """
-    from plots import MOST_PANELS, plot_readings
+    from plots import MAX_PANELS, plot_readings
 
     rows, panels = [], []
     for reading in readings:
@@ -262,16 +262,16 @@ def report(readings: Iterable[Reading], count: int, plot_path: Path) -> list[dic
         confidence = f"{reading.confidence:.4f}"
         rows.append({"image": reading.path, "digits": reading.text, "confidence": confidence})
         panels.append(to_panel(reading))
-        if len(panels) > 2 * MOST_PANELS:  # to bound the memory
-            panels = least_certain(panels, MOST_PANELS)
+        if len(panels) > 2 * MAX_PANELS:  # to bound the memory
+            panels = least_certain(panels, MAX_PANELS)
 
     if not panels:
         raise InputError(f"no digit read in any of {count:,} images")
     title = "Digits found and, below, as the network sees them"
     read = sum(row["digits"] != "" for row in rows)
-    if read > MOST_PANELS:
-        title += f": the {MOST_PANELS} least certain of {read:,} images"
-        panels = least_certain(panels, MOST_PANELS)
+    if read > MAX_PANELS:
+        title += f": the {MAX_PANELS} least certain of {read:,} images"
+        panels = least_certain(panels, MAX_PANELS)
     plot_readings(plot_path, panels, UNSURE, title)
     return rows
 

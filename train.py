@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # Least number of training images in an epoch. An epoch passes over a smaller training set
 # more than once, so that ten epochs of it are as much training as ten epochs of MNIST.
-LEAST_EPOCH = 60_000
+MIN_EPOCH_IMAGES = 60_000
 DIVERGED_LOSS = 10 * math.log(10)  # ten times the loss of uniform guessing
 
 
@@ -167,7 +167,7 @@ def train(args: argparse.Namespace) -> None:
 
 def count_steps(images: int, batch_size: int) -> int:
     """The batches in an epoch; raises InputError if not even one is full."""
-    epoch = max(LEAST_EPOCH, images)
+    epoch = max(MIN_EPOCH_IMAGES, images)
     if batch_size > epoch:
         raise InputError(
             f"--batch-size {batch_size} is more than the {epoch:,} images of an epoch"

@@ -9,16 +9,16 @@ from photos.ink import Ink
 from photos.ruled_lines import find_ruled_lines
 from photos.strokes import stroke_lengths
 
-FAINTEST = 0.05  # contrast: weaker ink is texture of the background
-ABOVE_NOISE = 5  # ink is stronger than this many standard deviations of the noise
-WEAK = 0.75  # share of the threshold: a component ends where ink is weaker (hysteresis)
-# Share of the image's shorter side: a component that is cut off has its centre this close to
-# the edge of the paper.
-CUT_OFF = 0.2
-FILLS = 0.86  # a digit fills the image if it covers more than this share of both sides
-LEAST_SIZE = 12  # pixels: the longer side of a digit is not shorter
-FLATTEST = 0.45  # height / width: a digit is not flatter
-BOX_AROUND = 0.2  # stroke length inside / own stroke length: a drawn box has more
+MIN_CONTRAST = 0.05  # of ink: the texture of the background has less
+MIN_CONTRAST_TO_NOISE = 5  # contrast of ink / standard deviation of the noise
+HYSTERESIS = 0.75  # contrast where a component ends / contrast that it has somewhere
+# Distance of a component's centre from the edge of the paper / shorter side of the image, at
+# most, if the edge cuts the component off.
+CUT_OFF_DEPTH = 0.2
+MIN_FILL = 0.86  # share of both of the image's sides that a digit covers if it fills the image
+MIN_SIZE = 12  # pixels: longer side of a digit
+MIN_ASPECT = 0.45  # height / width of a digit
+MIN_BOXED = 0.2  # stroke length inside a drawn box / its own stroke length
 
 
 class Components(NamedTuple):
@@ -45,7 +45,7 @@ def find_components(ink: Ink) -> Components:
     values, labels, stats = remove_lines_and_cut_off(ink)
     boxes = np.hstack([stats[:, :2], stats[:, :2] + stats[:, 2:4]])
     width, height = stats[:, 2], stats[:, 3]
-    may_be_digit = (np.maximum(width, height) >= LEAST_SIZE) & (height > FLATTEST * width)
+    may_be_digit = (np.maximum(width, height) >= MIN_SIZE) & (height > MIN_ASPECT * width)
     area = stats[:, cv2.CC_STAT_AREA]
     length = stroke_lengths(ink, values, labels, area)
     length[find_drawn_boxes(boxes, length * may_be_digit)] = 0
@@ -60,8 +60,8 @@ def remove_lines_and_cut_off(ink: Ink) -> tuple[np.ndarray, np.ndarray, np.ndarr
     values, lines = ink.values, None
     edge = 1 - cv2.erode(ink.paper, np.ones((3, 3)), borderValue=0)
     for _ in range(2):  # what is removed is often the strongest ink and sets the threshold
-        strong = max(otsu_threshold(values), ABOVE_NOISE * ink.noise, FAINTEST)
-        mask = np.uint8(values > WEAK * strong)
+        strong = max(otsu_threshold(values), MIN_CONTRAST_TO_NOISE * ink.noise, MIN_CONTRAST)
+        mask = np.uint8(values > HYSTERESIS * strong)
         if lines is None:
             lines = find_ruled_lines(mask, edge)
         count, labels, stats, centers = cv2.connectedComponentsWithStats(mask & ~lines)
@@ -99,8 +99,8 @@ def is_cut_off(
     size = labels.shape[::-1]
     start, stop = stats[:, :2], stats[:, :2] + stats[:, 2:4]
     sides = np.hstack([start == 0, stop == size]).sum(axis=1)
-    fills = (stop - start > np.multiply(FILLS, size)).all(axis=1)
-    return at_edge & ((depth[y, x] < CUT_OFF * min(size)) | (sides > 1)) & ~fills
+    fills = (stop - start > np.multiply(MIN_FILL, size)).all(axis=1)
+    return at_edge & ((depth[y, x] < CUT_OFF_DEPTH * min(size)) | (sides > 1)) & ~fills
 
 
 def find_drawn_boxes(boxes: np.ndarray, length: np.ndarray) -> np.ndarray:
@@ -108,4 +108,4 @@ def find_drawn_boxes(boxes: np.ndarray, length: np.ndarray) -> np.ndarray:
     long = np.flatnonzero(length)
     start, stop = boxes[long, :2], boxes[long, 2:]
     inside = (start > start[:, None]) & (stop < stop[:, None])
-    return long[inside.all(axis=2) @ length[long] > BOX_AROUND * length[long]]
+    return long[inside.all(axis=2) @ length[long] > MIN_BOXED * length[long]]

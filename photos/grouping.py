@@ -5,19 +5,18 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from photos.components import FLATTEST, Components
+from photos.components import MIN_ASPECT, Components
 from photos.strokes import distance, stroke_width
 
-# A digit's first component has at least these shares of the typical size and length.
-FIRST_SIZE, FIRST_LENGTH = 0.35, 0.1
-LARGEST = 3  # typical sizes: a larger component is no part of a digit
-OVERLAP = 0.3  # two parts of a digit share at least this part of the narrower one's columns
-TALLEST = 1.3  # typical sizes: two parts of a digit are together not taller
+# Sizes and lengths are in typical ones of the digits on the level.
+MIN_FIRST_SIZE, MIN_FIRST_LENGTH = 0.35, 0.1  # of a digit's longest part
+MAX_SIZE = 3  # of any part
+MAX_HEIGHT = 1.3  # of two parts together
+MIN_OVERLAP = 0.3  # columns that two parts share / columns of the narrower one
 
-TOO_WIDE = 1.3  # width / height: a wider shape is cut, since its digits touch
-MARGIN = 0.3  # heights: a part is not narrower
-MOST_CUT = 1.6  # stroke widths: the most ink that a cut may cross; cutting a 0 crosses 2
-LOWEST = 0.6  # heights of the shape: a part is not lower
+MAX_ASPECT = 1.3  # width / height of one digit: in a wider shape, digits touch
+MIN_PART_WIDTH, MIN_PART_HEIGHT = 0.3, 0.6  # of what a cut leaves, in heights of the shape
+MAX_CUT_INK = 1.6  # stroke widths of ink that a cut may cross: through a 0 it crosses 2
 
 
 class Shape(NamedTuple):
@@ -37,9 +36,9 @@ def group_components(components: Components) -> list[Shape]:
     size = np.maximum(width, height)
     weights = length * components.may_be_digit
     typical, typical_length = (weighted_median(values, weights) for values in (size, length))
-    can_start = (size > FIRST_SIZE * typical) & (length > FIRST_LENGTH * typical_length)
-    can_start &= height > FLATTEST * np.minimum(width, typical)  # digits that touch are wide
-    candidates = np.flatnonzero((length > 0) & (size < LARGEST * typical))
+    can_start = (size > MIN_FIRST_SIZE * typical) & (length > MIN_FIRST_LENGTH * typical_length)
+    can_start &= height > MIN_ASPECT * np.minimum(width, typical)  # digits that touch are wide
+    candidates = np.flatnonzero((length > 0) & (size < MAX_SIZE * typical))
     groups: list[list[int]] = []
     around = np.empty((0, 4))  # the boxes around the groups
     for i in candidates[np.argsort(-length[candidates])]:
@@ -75,7 +74,9 @@ def is_stacked(boxes: np.ndarray, other: np.ndarray, typical: float) -> np.ndarr
     narrower = np.minimum(boxes[:, 2] - boxes[:, 0], other[2] - other[0])
     height = np.maximum(boxes[:, 3], other[3]) - np.minimum(boxes[:, 1], other[1])
     taller = np.maximum(boxes[:, 3] - boxes[:, 1], other[3] - other[1])
-    return (shared > OVERLAP * narrower) & (height < TALLEST * np.maximum(typical, taller))
+    return (shared > MIN_OVERLAP * narrower) & (
+        height < MAX_HEIGHT * np.maximum(typical, taller)
+    )
 
 
 def to_shape(group: list[int], components: Components) -> Shape:
@@ -94,16 +95,16 @@ def split_touching(shapes: list[Shape]) -> list[Shape]:
 def cut_up(shape: Shape) -> list[Shape]:
     """Cut a shape where it has the least ink in a column, until no part is too wide."""
     height, width = shape.mask.shape
-    if width < TOO_WIDE * height:
+    if width < MAX_ASPECT * height:
         return [shape]
-    crossed, margin = shape.mask.sum(axis=0), int(MARGIN * height)
+    crossed, margin = shape.mask.sum(axis=0), int(MIN_PART_WIDTH * height)
     inner = crossed[margin : width - margin]
     thinnest = margin + np.flatnonzero(inner == inner.min())
     cut = int(thinnest[len(thinnest) // 2])
     parts = part_of(shape, 0, cut), part_of(shape, cut, width)
     if (
-        crossed[cut] > MOST_CUT * stroke_width(distance(shape.mask)[shape.mask].mean())
-        or min(len(part.mask) for part in parts) < LOWEST * height
+        crossed[cut] > MAX_CUT_INK * stroke_width(distance(shape.mask)[shape.mask].mean())
+        or min(len(part.mask) for part in parts) < MIN_PART_HEIGHT * height
     ):
         return [shape]
     return [piece for part in parts for piece in cut_up(part)]

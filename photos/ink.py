@@ -5,16 +5,16 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-WIDEST_STROKE = 64  # pixels: what is wider and higher is part of the background
-GRAIN = 5  # pixels: size of the median filter that removes grain from the background
-BLUR = 0.7  # pixels: standard deviation of the Gaussian blur that removes grain from the ink
-STEP = 5  # pixels: the brightness changes within this distance at a sharp edge
-CELL = 8  # pixels: side of the square cells over which an image is averaged
-SMALL = 256  # pixels: on a level that is not larger, a digit may fill the image
+BACKGROUND_KERNEL = 64  # pixels: what is wider and higher is part of the background
+GRAIN_KERNEL = 5  # pixels: the median filter that removes grain from the background
+BLUR_SIGMA = 0.7  # pixels: the Gaussian blur that removes grain from the ink
+STEP_KERNEL = 5  # pixels: a step of brightness at a sharp edge is measured over this distance
+CELL_SIDE = 8  # pixels: side of the square cells over which an image is averaged
 # Two percentiles of the ink that lie on empty paper, each with its z-score in a normal
-# distribution. Ink covers up to half of a small image.
+# distribution. On a small level, one digit may fill the image; its ink covers up to half of it.
 PAPER_PERCENTILES = (16, -1), (50, 0)
-PAPER_PERCENTILES_IN_SMALL = (10, -1.28), (30, -0.52)
+PAPER_PERCENTILES_SMALL = (10, -1.28), (30, -0.52)
+SMALL_LEVEL_SIDE = 256  # pixels: the longer side of a small level, at most
 
 
 class Ink(NamedTuple):
@@ -37,7 +37,7 @@ def find_ink(grey: np.ndarray, sheet: np.ndarray | None, dark_ink: bool) -> Ink:
     if sheet is not None:
         paper = cv2.resize(sheet, grey.shape[::-1], interpolation=cv2.INTER_NEAREST)
     scale = np.float32(255 * max(np.percentile(grey[::4, ::4], 99.5), 0.05))  # white
-    grey = cv2.GaussianBlur(255 * (grey if dark_ink else 1 - grey), (0, 0), BLUR)
+    grey = cv2.GaussianBlur(255 * (grey if dark_ink else 1 - grey), (0, 0), BLUR_SIGMA)
     background, median = estimate_background(np.uint8(grey))
     if dark_ink:
         # A shadow darkens paper and ink by the same factor. The lower limit keeps the texture
@@ -46,7 +46,7 @@ def find_ink(grey: np.ndarray, sheet: np.ndarray | None, dark_ink: bool) -> Ink:
     values = (background - grey) / scale
     # The background's own steps are subtracted: the rims of blobs and pages are no strokes.
     steps = cv2.subtract(local_steps(np.uint8(grey)), local_steps(background)) / scale
-    small = max(grey.shape) <= SMALL
+    small = max(grey.shape) <= SMALL_LEVEL_SIDE
     empty, noise = measure_paper(values[::2, ::2][paper[::2, ::2] == 1], small)
     values = (values - empty) * paper
     return Ink(dark_ink, values, (median - grey) / scale, steps, noise, paper)
@@ -59,27 +59,27 @@ def estimate_background(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     is dark and narrower than its kernel, and keeps the edges of shadows and tables. It also
     fills gaps between light strokes; there, the median shows that nothing is dark.
     """
-    kernel = np.ones((WIDEST_STROKE, WIDEST_STROKE))
-    grey = cv2.medianBlur(grey, GRAIN)
+    kernel = np.ones((BACKGROUND_KERNEL, BACKGROUND_KERNEL))
+    grey = cv2.medianBlur(grey, GRAIN_KERNEL)
     background = cv2.morphologyEx(grey, cv2.MORPH_CLOSE, kernel, borderType=cv2.BORDER_REFLECT)
-    median = cv2.medianBlur(average_cells(grey), 2 * WIDEST_STROKE // CELL + 1)
+    median = cv2.medianBlur(average_cells(grey), 2 * BACKGROUND_KERNEL // CELL_SIDE + 1)
     return background, cv2.resize(median, grey.shape[::-1])
 
 
 def average_cells(image: np.ndarray) -> np.ndarray:
     """The means of an image (height, width) over its cells."""
-    cells = [max(1, side // CELL) for side in reversed(image.shape)]
+    cells = [max(1, side // CELL_SIDE) for side in reversed(image.shape)]
     return cv2.resize(image, cells, interpolation=cv2.INTER_AREA)
 
 
 def local_steps(grey: np.ndarray) -> np.ndarray:
     """The difference between the brightest and the darkest pixel around each one."""
-    return cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, np.ones((STEP, STEP)))
+    return cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, np.ones((STEP_KERNEL, STEP_KERNEL)))
 
 
 def measure_paper(values: np.ndarray, small: bool) -> tuple[float, float]:
     """The mean and the standard deviation of the empty paper among the `values` (n,) of ink."""
-    (low, z_low), (high, z_high) = PAPER_PERCENTILES_IN_SMALL if small else PAPER_PERCENTILES
+    (low, z_low), (high, z_high) = PAPER_PERCENTILES_SMALL if small else PAPER_PERCENTILES
     at_low, at_high = np.percentile(values, (low, high))
     deviation = (at_high - at_low) / (z_high - z_low)
     return float(at_high - z_high * deviation), float(deviation)

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-SAME_LINE = 0.6  # heights of the taller neighbour: on one line, neighbours differ less in y
-# A gap is a space between two numbers if it is wider than SPACE typical heights and wider than
-# SPACE_TO_GAP times the 25th percentile of the line's gaps. Even gaps are inside one number.
-SPACE, SPACE_TO_GAP = 1.0, 2.5
+MAX_OFFSET = 0.6  # in y between neighbours on a line, in heights of the taller one
+# The least gap between two numbers, in typical heights, and against the 25th percentile of the
+# line's gaps: even gaps are inside one number.
+MIN_SPACE, MIN_SPACE_TO_GAP = 1.0, 2.5
 
 
 def order_lines(boxes: np.ndarray) -> list[list[int]]:
@@ -19,7 +19,7 @@ def order_lines(boxes: np.ndarray) -> list[list[int]]:
     lines: list[list[int]] = []
     for i in np.argsort(x):
         apart = [abs(y[i] - y[line[-1]]) / max(height[i], height[line[-1]]) for line in lines]
-        if apart and min(apart) < SAME_LINE:
+        if apart and min(apart) < MAX_OFFSET:
             lines[int(np.argmin(apart))].append(i)
         else:
             lines.append([i])
@@ -32,5 +32,5 @@ def starts_number(line: np.ndarray) -> list[bool]:
         return [False] * len(line)
     gaps = np.maximum(line[1:, 0] - line[:-1, 2], 0)
     height = np.median(line[:, 3] - line[:, 1])
-    wide = gaps > max(SPACE * height, SPACE_TO_GAP * np.percentile(gaps, 25))
+    wide = gaps > max(MIN_SPACE * height, MIN_SPACE_TO_GAP * np.percentile(gaps, 25))
     return [False, *wide.tolist()]

@@ -6,10 +6,9 @@ import numpy as np
 from photos.grouping import Shape
 from photos.strokes import distance, stroke_width
 
-FULL = 80  # the percentile of a digit's ink that becomes white
-FAINT = 0.15  # share of white: weaker pixels do not count for a digit's size
-SMOOTH = 0.3  # pixels of the 28 x 28: standard deviation of the blur before shrinking
-THINNEST = 2.2  # pixels of the 20 x 20: strokes are not thinner; MNIST's are 2 to 3 wide
+WHITE_PERCENTILE = 80  # of a digit's ink: what is stronger becomes white
+MIN_INK = 0.15  # share of white: weaker pixels do not count for a digit's size
+MIN_STROKE_WIDTH = 2.2  # pixels of the 20 x 20: MNIST's strokes are 2 to 3 wide
 
 
 def to_mnist(ink: np.ndarray, shape: Shape) -> np.ndarray:
@@ -20,22 +19,16 @@ def to_mnist(ink: np.ndarray, shape: Shape) -> np.ndarray:
     """
     left, top, right, bottom = shape.box
     size = max(shape.mask.shape)
-    mask = add_margin(np.uint8(shape.mask), 1 + size // 10)
-    ink = add_margin(np.float32(ink[top:bottom, left:right]), 1 + size // 10)
-    ink = np.clip(ink / np.percentile(ink[mask > 0], FULL), 0, 1)
-    ink *= cv2.dilate(mask, np.ones((3, 3)))  # with soft edges
+    ink = np.float32(ink[top:bottom, left:right] * shape.mask)
+    ink = np.clip(ink / np.percentile(ink[shape.mask], WHITE_PERCENTILE), 0, 1)
+    ink = cv2.copyMakeBorder(ink, *[1 + size // 10] * 4, cv2.BORDER_CONSTANT)
     return center_in_frame(thicken(ink, size))
-
-
-def add_margin(image: np.ndarray, margin: int) -> np.ndarray:
-    """Add `margin` pixels of 0 on each side of an image (height, width)."""
-    return cv2.copyMakeBorder(image, *[margin] * 4, cv2.BORDER_CONSTANT)
 
 
 def thicken(ink: np.ndarray, size: int) -> np.ndarray:
     """Widen strokes that would vanish in 20 x 20 pixels; `size` is the digit's longer side."""
     mask = ink > 0.5
-    grow = (THINNEST * size / 20 - stroke_width(distance(mask)[mask].mean())) / 2
+    grow = (MIN_STROKE_WIDTH * size / 20 - stroke_width(distance(mask)[mask].mean())) / 2
     if grow <= 0.25:
         return ink
     outside = cv2.distanceTransform(np.uint8(~mask), cv2.DIST_L2, 5)
@@ -48,10 +41,10 @@ def center_in_frame(ink: np.ndarray) -> np.ndarray:
     Their centre of mass lies at row and column 14, counted from 0: half a pixel below and to
     the right of the middle.
     """
-    scale = 20 / max(cv2.boundingRect(np.uint8(ink > FAINT))[2:])
-    if scale < 1:
-        ink = cv2.GaussianBlur(ink, (0, 0), SMOOTH / scale)
+    scale = 20 / max(cv2.boundingRect(np.uint8(ink > MIN_INK))[2:])
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    ink = cv2.resize(ink, None, fx=scale, fy=scale, interpolation=method)
     moments = cv2.moments(ink)
-    shift = [14 - scale * moments[key] / moments["m00"] for key in ("m10", "m01")]
-    to_form = np.float32([[scale, 0, shift[0]], [0, scale, shift[1]]])
-    return cv2.warpAffine(ink, to_form, (28, 28), flags=cv2.INTER_CUBIC).clip(0, 1)
+    shift = [14 - moments[key] / moments["m00"] for key in ("m10", "m01")]
+    to_center = np.float32([[1, 0, shift[0]], [0, 1, shift[1]]])
+    return cv2.warpAffine(ink, to_center, (28, 28), flags=cv2.INTER_CUBIC).clip(0, 1)

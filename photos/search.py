@@ -14,17 +14,14 @@ from photos.lines import order_lines, starts_number
 from photos.mnist_form import to_mnist
 from photos.sheet import find_sheet
 
-# The search uses up to three sizes of the image, the levels: these two and the image's own.
-# All limits in pixels are the same on each level. The first level finds a digit that fills
-# the image, the last one finds a digit of a hundredth of the image's size.
-COARSE_LEVELS = 128, 448  # pixels of the longer side
-SMALLEST_LEVEL = 96  # pixels: smaller images are enlarged
-NEXT_LEVEL = 1.4  # a level is at least this many times as large as the one before
-TINY = 24  # pixels: a smaller image gets a margin, since a digit fills it
-SCREEN = 128  # pixels: a smaller image was drawn on a screen, so its ground is even
-SHEET_SIDE = 384  # pixels: only a larger image may show a sheet of paper on a table
-
-LEAST_SCORE = 0.012  # length of black strokes / size of the level: writing has more
+# The image is searched at up to three sizes, the levels: these two, which find large digits,
+# and its own. All limits in pixels are the same on each level.
+LEVEL_SIDES = 128, 448  # pixels of the longer side
+MIN_LEVEL_SIDE = 96  # pixels: smaller images are enlarged
+MARGIN_BELOW = 24  # pixels: a smaller image gets a margin, since a digit fills it
+ONE_POLARITY_BELOW = 128  # pixels: a smaller image has one background, seen at its frame
+SHEET_ABOVE = 384  # pixels: only a larger image may show a sheet of paper on a table
+MIN_SCORE = 0.012  # of writing: length of black strokes / size of the level
 
 
 class Digit(NamedTuple):
@@ -46,11 +43,11 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
     image = to_upright_rgb(picture) if is_image else read_image(picture)
     grey = to_grey(image)
     margin = 0
-    if max(grey.shape) < TINY:
+    if max(grey.shape) < MARGIN_BELOW:
         margin = 1 + max(grey.shape) // 4
         grey = np.pad(grey, margin, constant_values=frame_brightness(grey))
     components = find_writing(grey)
-    if components.score < LEAST_SCORE:
+    if components.score < MIN_SCORE:
         return []
     shapes = split_touching(group_components(components))
     if not shapes:
@@ -75,14 +72,14 @@ def frame_brightness(grey: np.ndarray) -> float:
 def find_writing(grey: np.ndarray) -> Components:
     """The components of the level and the polarity with the highest score."""
     longest = max(grey.shape)
-    sheet = find_sheet(grey) if longest > SHEET_SIDE else None
+    sheet = find_sheet(grey) if longest > SHEET_ABOVE else None
     polarities = [True, False]
-    if longest < SCREEN:
+    if longest < ONE_POLARITY_BELOW:
         polarities = [frame_brightness(grey) > (grey.min() + grey.max()) / 2]
-    coarser = [side for side in COARSE_LEVELS if side * NEXT_LEVEL < longest]
+    coarser = [side for side in LEVEL_SIDES if side < longest]
     best = None
-    for side in [*coarser, max(longest, SMALLEST_LEVEL)]:
-        if side > COARSE_LEVELS[1] and best.dark_ink:
+    for side in [*coarser, max(longest, MIN_LEVEL_SIDE)]:
+        if side > LEVEL_SIDES[-1] and best.dark_ink:
             # This saves time. Light ink may be a white sheet, so then try both.
             polarities = [True]
         for dark_ink in polarities:

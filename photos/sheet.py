@@ -5,15 +5,16 @@ import numpy as np
 
 from photos.files import resize
 
-SIDE = 128  # pixels: the image is reduced to this longer side
-WRITING = 9  # pixels: strokes, and things that a sheet touches, are narrower than this
-EDGE = 5  # pixels: the brightness changes within this distance at a sharp edge
-SHARP_EDGE = 0.85  # darker side / brighter side: a sharp edge has less
-LEAST_AREA = 0.06  # share of the image: a sheet covers more
-LEAST_CONVEXITY = 0.93  # share of its convex hull: a sheet covers more
-MOST_AT_FRAME = 0.3  # share of the outline on the image's frame: a shadow has more
-DARKER_AROUND = 0.8  # brightness around / brightness of a pixel that counts as bright, at most
-LEAST_BRIGHT = 0.92  # share of bright pixels: a sheet has more, a light digit 0 has less
+SEARCH_SIDE = 128  # pixels: the image is reduced to this longer side
+WRITING_KERNEL = 9  # pixels: wider than strokes, and than things that a sheet touches
+EDGE_KERNEL = 5  # pixels: wider than a sharp edge
+MAX_EDGE_RATIO = 0.85  # darker side / brighter side of a sharp edge
+MIN_AREA = 0.06  # of a sheet, as a share of the image
+MIN_CONVEXITY = 0.93  # area of a sheet / area of its convex hull
+MAX_AT_FRAME = 0.3  # share of a sheet's outline on the image's frame: a shadow has more
+# A pixel of a sheet is bright if the median around the sheet is below this share of it.
+MAX_AROUND = 0.8
+MIN_BRIGHT = 0.92  # share of a sheet's pixels that are bright: a light digit 0 has less
 
 
 def find_sheet(grey: np.ndarray) -> np.ndarray | None:
@@ -22,16 +23,16 @@ def find_sheet(grey: np.ndarray) -> np.ndarray | None:
     A sheet is the largest region without sharp edges that is convex, mostly inside the image
     and brighter than the rest of it. A shadow's edge is sharp too, but reaches the frame.
     """
-    grey = resize(grey, SIDE)
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (WRITING, WRITING))
+    grey = resize(grey, SEARCH_SIDE)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (WRITING_KERNEL, WRITING_KERNEL))
     paper = cv2.morphologyEx(grey + 1e-3, cv2.MORPH_CLOSE, kernel)  # without the writing
     paper = cv2.morphologyEx(paper, cv2.MORPH_OPEN, kernel)  # apart from what it touches
-    square = np.ones((EDGE, EDGE))
-    even = cv2.erode(paper, square) > SHARP_EDGE * cv2.dilate(paper, square)
+    square = np.ones((EDGE_KERNEL, EDGE_KERNEL))
+    even = cv2.erode(paper, square) > MAX_EDGE_RATIO * cv2.dilate(paper, square)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(np.uint8(even))
     for label in np.argsort(-stats[:, cv2.CC_STAT_AREA]):
         region = cv2.dilate(np.uint8(labels == label), square)  # the edges were blurred
-        if label == 0 or region.mean() < LEAST_AREA:
+        if label == 0 or region.mean() < MIN_AREA:
             continue
         contours, _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         contour = max(contours, key=cv2.contourArea)
@@ -39,11 +40,11 @@ def find_sheet(grey: np.ndarray) -> np.ndarray | None:
         hull = cv2.convexHull(contour)
         at_frame = (contour == 0) | (contour == np.subtract(grey.shape[::-1], 1))
         if (
-            cv2.contourArea(contour) <= LEAST_CONVEXITY * cv2.contourArea(hull)
-            or at_frame.any(axis=2).mean() > MOST_AT_FRAME
+            cv2.contourArea(contour) <= MIN_CONVEXITY * cv2.contourArea(hull)
+            or at_frame.any(axis=2).mean() > MAX_AT_FRAME
         ):
             continue
         around = np.median(grey[sheet == 0])
-        if np.mean(DARKER_AROUND * grey[sheet == 1] > around) > LEAST_BRIGHT:
+        if np.mean(MAX_AROUND * grey[sheet == 1] > around) > MIN_BRIGHT:
             return sheet
     return None

@@ -1,16 +1,14 @@
-"""Which connected components a pen drew, and how long their strokes are."""
+"""The strokes of connected components: which ones a pen drew, and how long they are."""
 
 import cv2
 import numpy as np
 
 from photos.ink import Ink, average_cells
 
-LEAST_ELONGATION = 2.4  # area / squared stroke width: a stroke has more, a blob less
-LEAST_SHARPNESS = 0.6  # step of brightness at the outline / contrast: a stroke has more
-LEAST_PROMINENCE = 0.3  # contrast to the median / to the background: a stroke has more
-AROUND = 9  # cells: the texture around a pixel is measured in a square of 9 x 9 cells
-POWER = 4  # power of sharpness and clearness: clear strokes win over blurred ones and textures
-ABOVE_TEXTURE = 6  # contrast / texture around: with less, a stroke counts for less
+MIN_ELONGATION = 2.4  # area / squared stroke width: a blob has less
+MIN_CLEAR = 8  # contrast of a clear stroke / texture around it
+TEXTURE_KERNEL = 9  # cells: the texture around a pixel is measured in a square of 9 x 9 cells
+EXPONENT = 4  # of sharpness and clearness: such strokes win over blurred ones and texture
 
 
 def stroke_lengths(
@@ -18,10 +16,10 @@ def stroke_lengths(
 ) -> np.ndarray:
     """The weighted length in pixels of the strokes of n connected components: (n,).
 
-    The length is 0 for what no pen drew. It is weighted by contrast, sharpness and clearness
-    (contrast above the texture around), each about 1 at most. `values` is the ink without
-    ruled lines and what is cut off, `labels` are 0 for the rest of the image; both are (height,
-    width). `area` is (n,), in pixels.
+    A blob has the length 0. The weights are contrast, sharpness (step of brightness at the
+    outline / contrast) and clearness (contrast against the texture around), each about 1 at
+    most. `values` is the ink without ruled lines and what is cut off, `labels` are 0 for the
+    rest of the image; both are (height, width). `area` is (n,), in pixels.
     """
     mask = np.uint8(labels > 0)
     inside = np.flatnonzero(mask)
@@ -32,25 +30,21 @@ def stroke_lengths(
         total = np.bincount(where, image.ravel()[places], len(area))
         return total / np.maximum(np.bincount(where, minlength=len(area)), 1)
 
-    contrast = mean(values, inside)
-    width = np.maximum(stroke_width(mean(distance(mask), inside)), 1)
-    steps = ink.steps / np.maximum(contrast[labels], 1e-6)
-    sharpness = mean(np.minimum(1, steps), outline)
+    # Against the median, the dark part of a gradient has no contrast.
+    contrast = mean(np.minimum(values, ink.contrast_to_median), inside).clip(0)
+    sharpness = mean(np.minimum(1, ink.steps / np.maximum(contrast[labels], 1e-6)), outline)
     texture = np.sqrt(mean(power_around(values, mask), inside))
-    clearness = np.minimum(1, contrast / np.maximum(ABOVE_TEXTURE * texture, 1e-6))
-    is_stroke = (
-        (area > LEAST_ELONGATION * width**2)
-        & (sharpness > LEAST_SHARPNESS)
-        & (mean(ink.contrast_to_median, inside) > LEAST_PROMINENCE * contrast)
-    )
-    return is_stroke * (sharpness * clearness) ** POWER * contrast * area / width
+    clearness = np.minimum(1, contrast / np.maximum(MIN_CLEAR * texture, 1e-6))
+    width = np.maximum(stroke_width(mean(distance(mask), inside)), 1)
+    is_stroke = area > MIN_ELONGATION * width**2
+    return is_stroke * (sharpness * clearness) ** EXPONENT * contrast * area / width
 
 
 def power_around(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The mean square of the `values` around each pixel, without those near the `mask`."""
     outside = 1 - np.float32(cv2.dilate(mask, np.ones((3, 3))))
     power, count = (
-        cv2.blur(average_cells(image), (AROUND, AROUND))
+        cv2.blur(average_cells(image), (TEXTURE_KERNEL, TEXTURE_KERNEL))
         for image in (outside * values**2, outside)
     )
     return cv2.resize(power / np.maximum(count, 1e-3), values.shape[::-1])

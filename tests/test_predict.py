@@ -239,7 +239,7 @@ def test_of_many_images_the_least_certain_are_kept_and_drawn(
 
     kept = []
     monkeypatch.setattr(predict, "least_certain", least_certain)
-    monkeypatch.setattr(plots, "MOST_PANELS", 3)
+    monkeypatch.setattr(plots, "MAX_PANELS", 3)
     monkeypatch.setattr(predict, "BATCH", 4)
     _, printed = predict_main(own)
     assert max(kept) <= 2 * 3 + 1  # so that memory does not grow with the images
