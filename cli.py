@@ -51,7 +51,7 @@ def to_message(error: Exception) -> str:
 
 
 def open_closed_streams() -> None:
-    """Make stdout and stderr writable if the shell or a notebook has closed or changed them."""
+    """Reopen standard streams that the shell has closed; let them print every file name."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
@@ -66,7 +66,7 @@ def open_closed_streams() -> None:
 
 @contextmanager
 def replace_on_success(folder: str | Path) -> Iterator[Path]:
-    """A temporary folder; when the block ends, its files are moved to `folder` one by one.
+    """A temporary folder; when the block ends, its files replace those in `folder` one by one.
 
     If the block raises, `folder` keeps its files. Raises OSError, at the start if possible,
     if `folder` cannot be made or written to.
@@ -81,6 +81,6 @@ def replace_on_success(folder: str | Path) -> Iterator[Path]:
                 path.replace(Path(folder, path.name))
     except OSError as error:
         # Some errors name no file, others the temporary one, which the user has never seen.
-        if error.errno and TEMPORARY in str(error.filename or TEMPORARY):
+        if error.errno and (not error.filename or TEMPORARY in str(error.filename)):
             raise OSError(error.errno, os.strerror(error.errno), str(folder)) from error
         raise

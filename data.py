@@ -24,9 +24,8 @@ if TYPE_CHECKING:
 
 BUNDLED_FILE = Path(__file__).parent / "assets" / "mnist-5k.npz"
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
-# What the messages about wrong data ask for
 FORMATS = "an .npz file in Keras's layout or a folder with the four IDX files"
-AGAIN = "copy or download it again"
+COPY_AGAIN = "copy or download it again"  # what to do about a damaged file
 # The two spellings under which the original IDX files are found.
 IDX_FILES = {
     "x_train": ("train-images-idx3-ubyte", "train-images.idx3-ubyte"),
@@ -39,12 +38,12 @@ IDX_FILES = {
 KERAS_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 KERAS_HOME = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
 KERAS_FILE = KERAS_HOME / "datasets" / "mnist.npz"
-# Seconds to wait for an answer from each of the server's ten or so addresses. The time is
-# short because a firewall may drop packets in silence.
+# Seconds to wait for each of the server's ten or so addresses. The time is short, since a
+# firewall may drop packets in silence.
 DOWNLOAD_TIMEOUT = 5
 PROGRESS_INTERVAL = 5  # seconds between lines on a slow download
 
-EVALUATION_BATCH = 1000  # images: larger batches are faster, and need no gradients in memory
+EVALUATION_BATCH = 1000  # images: large batches are faster, and there are no gradients to keep
 PREFETCHED_BATCHES = 2
 
 
@@ -53,7 +52,7 @@ class Mnist(NamedTuple):
 
     x_train: np.ndarray
     y_train: np.ndarray
-    x_test: np.ndarray
+    x_test: np.ndarray  # after `hold_out`: the validation images
     y_test: np.ndarray
     name: str  # for printed lines and plot titles
     bundled: bool = False  # the bundled digits, not the whole of MNIST
@@ -86,7 +85,10 @@ def load_mnist(path: str | Path | None = None) -> Mnist:
                 file=sys.stderr,
             )
             return load_bundled()
-    return Mnist(**read_npz(KERAS_FILE), name="MNIST")
+    try:
+        return Mnist(**read_npz(KERAS_FILE), name="MNIST")
+    except InputError as error:
+        raise InputError(f"{error}; delete it, and it is downloaded again") from error
 
 
 def load_bundled() -> Mnist:
@@ -103,16 +105,16 @@ def download(url: str, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     print(f"Downloading MNIST (11 MB) to {path}", flush=True)
     part = path.with_suffix(".part")
-    said = time.monotonic()
+    last_report = time.monotonic()
     try:
         with (
-            urllib.request.urlopen(url, timeout=DOWNLOAD_TIMEOUT) as answer,
+            urllib.request.urlopen(url, timeout=DOWNLOAD_TIMEOUT) as response,
             open(part, "wb") as file,
         ):
-            while some := answer.read(100_000):
-                file.write(some)
-                if time.monotonic() > said + PROGRESS_INTERVAL:
-                    said = time.monotonic()
+            while chunk := response.read(100_000):
+                file.write(chunk)
+                if time.monotonic() > last_report + PROGRESS_INTERVAL:
+                    last_report = time.monotonic()
                     print(f"{file.tell() / 1e6:.1f} MB downloaded", flush=True)
         read_npz(part)
         part.replace(path)
@@ -169,25 +171,25 @@ def read_idx(path: Path, ndim: int) -> np.ndarray:
         try:
             raw = gzip.decompress(raw)
         except (OSError, EOFError, zlib.error) as error:
-            raise InputError(f"{path}: damaged gzip file: {error}; {AGAIN}") from error
+            raise InputError(f"{path}: damaged gzip file: {error}; {COPY_AGAIN}") from error
     header = 4 + 4 * ndim
     if len(raw) < header:
-        raise InputError(f"{path}: cut short inside its header; {AGAIN}")
+        raise InputError(f"{path}: cut short inside its header; {COPY_AGAIN}")
     magic = bytes([0, 0, 0x08, ndim])  # 0x08 stands for unsigned bytes
     if raw[:4] != magic:
         found = raw[:4].hex()
-        raise InputError(f"{path}: magic number {found}, expected {magic.hex()}; {AGAIN}")
+        raise InputError(f"{path}: magic number {found}, expected {magic.hex()}; {COPY_AGAIN}")
     shape = np.frombuffer(raw, ">u4", ndim, offset=4).tolist()
     expected = header + int(np.prod(shape, dtype=object))
     if len(raw) != expected:
         raise InputError(
-            f"{path}: {len(raw):,} bytes, its header asks for {expected:,}; {AGAIN}"
+            f"{path}: {len(raw):,} bytes, its header asks for {expected:,}; {COPY_AGAIN}"
         )
     return np.frombuffer(raw, np.uint8, offset=header).reshape(shape)
 
 
 def check_arrays(arrays: dict[str, np.ndarray], files: dict) -> dict[str, np.ndarray]:
-    """`arrays`, if they are labelled 28 x 28 images; else InputError naming the file."""
+    """Return `arrays`. Raises InputError unless they are labelled 28 x 28 images."""
     for name, array in arrays.items():
         where = f"{files[name]}: {name}"
         if name.startswith("x"):

@@ -11,14 +11,14 @@ import numpy as np
 from cli import InputError
 
 # TensorFlow reads these when it is imported.
-os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the user's keras.json says
+os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the user has set
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors only
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # oneDNN logs a banner and saves no time
 
 
 @contextmanager
-def _silence_import() -> Iterator[None]:
-    """Keep C++ code off stderr: TensorFlow logs before it reads TF_CPP_MIN_LOG_LEVEL.
+def silence_import() -> Iterator[None]:
+    """Hide what C++ code logs on stderr before TensorFlow reads TF_CPP_MIN_LOG_LEVEL.
 
     If the import fails, the log is written to stderr.
     """
@@ -36,13 +36,13 @@ def _silence_import() -> Iterator[None]:
             os.close(stderr)
 
 
-with _silence_import():
+with silence_import():
     import keras
     import tensorflow as tf
 
-UNITS_AND_ACTIVATIONS = ((128, "relu"), (64, "relu"), (10, "softmax"))
-WARMUP = 0.1  # share of the run in which the learning rate rises to its peak
-ELASTIC_GRID = 5  # points on each side of the grid of elastic displacements
+DENSE_LAYERS = ((128, "relu"), (64, "relu"), (10, "softmax"))
+WARMUP_SHARE = 0.1  # share of the run in which the learning rate rises to its peak
+ELASTIC_GRID_SIDE = 5  # points on each side of the grid of elastic displacements
 
 
 def build_model() -> keras.Sequential:
@@ -51,7 +51,7 @@ def build_model() -> keras.Sequential:
     The network is compiled: `evaluate` gives its loss (cross-entropy, nats) and its accuracy
     (in [0, 1]).
     """
-    dense = [keras.layers.Dense(*layer) for layer in UNITS_AND_ACTIVATIONS]
+    dense = [keras.layers.Dense(*layer) for layer in DENSE_LAYERS]
     model = keras.Sequential(
         [keras.Input((28, 28)), keras.layers.Flatten(), *dense], name="digits"
     )
@@ -67,8 +67,8 @@ def compile_with_adam(
     """Compile `model` with Adam at a learning rate or a schedule; `options` are Keras's."""
     adam = keras.optimizers.Adam(learning_rate)
     model.compile(adam, "sparse_categorical_crossentropy", metrics=["accuracy"], **options)
-    # This creates Adam's variables. If the first step created them, it would be traced twice.
-    # If they were missing from a saved model, Keras would warn when the model is loaded.
+    # This creates Adam's variables. If the first step created them, TensorFlow would trace it
+    # twice. If they were missing from a saved model, Keras would warn when the model is loaded.
     adam.build(model.trainable_variables)
 
 
@@ -86,7 +86,7 @@ def build_training_model(
     if augment:
         layers.append(RandomAugmentation())
     layers.append(keras.layers.Flatten())
-    for units, activation in UNITS_AND_ACTIVATIONS:
+    for units, activation in DENSE_LAYERS:
         layers += [
             keras.layers.Dense(units, use_bias=False),
             keras.layers.BatchNormalization(),
@@ -127,9 +127,7 @@ def learning_rate_schedule(peak: float, steps: int) -> keras.optimizers.schedule
     After Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts",
     2017 (the cosine), and Goyal et al., "Accurate, large minibatch SGD", 2017 (the rise).
     """
-    warmup_steps = round(WARMUP * steps)
-    if not warmup_steps:  # the rise starts at rate 0: a run of one step would learn nothing
-        return keras.optimizers.schedules.CosineDecay(peak, decay_steps=steps)
+    warmup_steps = round(WARMUP_SHARE * steps)
     return keras.optimizers.schedules.CosineDecay(
         0.0,
         decay_steps=steps - warmup_steps,
@@ -160,13 +158,13 @@ class RandomAugmentation(keras.layers.Layer):
         """Store the ranges and compute the basis of all displacements."""
         super().__init__()
         affine = [math.radians(rotation), shear, zoom, zoom, shift, shift]
-        self.ranges = np.array(affine + 2 * ELASTIC_GRID**2 * [elastic], np.float32)
+        self.ranges = np.array(affine + 2 * ELASTIC_GRID_SIDE**2 * [elastic], np.float32)
         self.seed_generator = keras.random.SeedGenerator()
-        # The coordinates (y, x) at which an image is sampled are weighted sums of a basis of
-        # 3 + 25 fixed maps (28, 28): y, x and 1 make up the affine part, and the bicubic
-        # interpolation of each grid point makes up the elastic part. Only weights are drawn.
+        # The coordinates at which an image is sampled are weighted sums of 28 fixed maps
+        # (28, 28): y, x and 1 are the affine part, and the bicubic interpolation of each of the
+        # 25 grid points is the elastic part. Only the weights are drawn at random.
         y, x = np.indices((28, 28)) - 13.5
-        grid = np.eye(ELASTIC_GRID**2).reshape(-1, ELASTIC_GRID, ELASTIC_GRID, 1)
+        grid = np.eye(ELASTIC_GRID_SIDE**2).reshape(-1, ELASTIC_GRID_SIDE, ELASTIC_GRID_SIDE, 1)
         elastic_maps = keras.ops.image.resize(grid, (28, 28), "bicubic")
         basis = [y, x, np.ones((28, 28)), *keras.ops.convert_to_numpy(elastic_maps)[..., 0]]
         self.basis = np.reshape(basis, (-1, 784)).astype(np.float32)
@@ -201,19 +199,19 @@ def sample_bilinear(images: tf.Tensor, y: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
 
     Everything outside an image is 0.
     """
-    # Zeros around the image, so that points outside need no case of their own.
+    # With zeros around the image, points outside need no special case.
     padded = tf.reshape(tf.pad(images, ((0, 0), (1, 2), (1, 2))), (-1, 31 * 31))
     y, x = tf.clip_by_value(y + 1, 0, 29), tf.clip_by_value(x + 1, 0, 29)
     top, left = tf.floor(y), tf.floor(x)
-    down, right = y - top, x - left
-    corner = tf.cast(31 * top + left, tf.int32)
+    below, right = y - top, x - left  # weights of the lower and the right neighbours
+    top_left = tf.cast(31 * top + left, tf.int32)
 
     def pixel(offset: int) -> tf.Tensor:
-        return tf.gather(padded, corner + offset, axis=1, batch_dims=1)
+        return tf.gather(padded, top_left + offset, axis=1, batch_dims=1)
 
     upper = (1 - right) * pixel(0) + right * pixel(1)
     lower = (1 - right) * pixel(31) + right * pixel(32)
-    return tf.reshape((1 - down) * upper + down * lower, (-1, 28, 28))
+    return tf.reshape((1 - below) * upper + below * lower, (-1, 28, 28))
 
 
 def load_model(path: str) -> keras.Model:
@@ -228,10 +226,11 @@ def load_model(path: str) -> keras.Model:
     try:
         loaded = keras.models.load_model(path, compile=False)
         shape, outputs = loaded.input_shape[1:], loaded.output_shape[1:]
+        fits = None not in shape and math.prod(shape) == 784 and outputs == (10,)
     except Exception as error:  # whatever a damaged or foreign file makes Keras raise
         reason = str(error).strip().split("\n")[0][:200]
         raise InputError(f"{path} is not a usable Keras model: {reason}") from error
-    if None in shape or math.prod(shape) != 784 or outputs != (10,):
+    if not fits:
         raise InputError(f"{path} maps {shape} to {outputs}, expected 28 x 28 pixels to (10,)")
     model = keras.Sequential([keras.Input((28, 28)), keras.layers.Reshape(shape), loaded])
     sums = model(np.stack([np.zeros((28, 28)), np.eye(28)])).numpy().clip(0).sum(axis=1)

@@ -17,20 +17,21 @@ from cli import InputError
 
 # Two colours of Okabe and Ito's palette for all kinds of colour vision.
 BLUE, VERMILLION = "#0072B2", "#D55E00"
-FRAME = "#BBBBBB"  # grey of the frames around pictures
+LIGHT_GREY = "#BBBBBB"  # of frames around pictures and of zeros
 DPI = 120
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf", ".svg")
 MAX_PANELS = 32  # a plot shows at most this many of a person's pictures
-PANEL_PIXELS = 1000  # pixels: an image's longer side in a plot
+MAX_PICTURE_SIDE = 1000  # pixels: longer side of a picture in a plot
+MAX_HEIGHT_TO_WIDTH = 1.2  # of the space for a picture
 # A strip shows digits as the network sees them. A cell has a digit of 28 x 28 pixels with one
 # pixel of space around it, and its label in the rows above.
 STRIP_CELL = (42, 30)  # pixels: height, width
-STRIP_LABEL = 12  # pixels: height of the label
+STRIP_LABEL_HEIGHT = 12  # pixels: height of the label
 STRIP_COLUMNS = 16
 MAX_CELL_WIDTH = 0.6  # inches: a cell is not drawn wider
-LABEL_POINTS = 30  # points per inch of box height: a larger label hides the line above
+LABEL_POINTS = 30  # of a label for each inch of box height: a larger one hides the line above
 LETTERS_PER_INCH = 12  # letters of a file's name that fit into an inch
-MAX_SHOWN = 50  # digits: a plot shows at most ten rows of five
+MAX_DIGITS = 50  # digits: a plot shows at most ten rows of five
 
 
 def plot_training_curves(
@@ -44,7 +45,7 @@ def plot_training_curves(
 
     `history` has a value for each epoch under "loss", "accuracy" (in [0, 1]), "val_loss" and
     "val_accuracy"; the last two are of the `subset` "test" or "validation". If `augmented`,
-    a line says why training looks worse than the subset.
+    a note below the plots says why training looks worse than the subset.
     """
     figure = Figure(figsize=(10, 4.4 if augmented else 4), dpi=DPI, layout="constrained")
     figure.suptitle(f"Trained on {dataset}", parse_math=False)
@@ -66,7 +67,7 @@ def plot_training_curves(
             (subset, VERMILLION, history[f"val_{key}"]),
         ]:
             final = f"{values[-1]:.4f}" if key == "loss" else percent(values[-1], 2)
-            # A run of one epoch has no line, only a marker.
+            # A run of one epoch has no line, only a marker. Many markers hide the line.
             marker = "o" if len(epochs) <= 20 else None
             axes.plot(epochs, values, marker=marker, color=color, label=f"{name}: {final}")
         axes.set(xlabel="Epoch", ylabel=label)
@@ -80,8 +81,8 @@ def plot_training_curves(
 def plot_confusion_matrix(path: str | Path, matrix: np.ndarray, title: str) -> None:
     """Draw `matrix`, counts (10, 10) by true digit (row) and predicted digit (column).
 
-    The colours show only the mistakes, and the diagonal is grey: its counts are a hundred
-    times as large, and on one scale all mistakes would have the colour of 0.
+    Only mistakes are coloured, and the diagonal is grey: its counts are a hundred times as
+    large and would hide the mistakes on a common scale.
     """
     import seaborn  # it imports pandas, which takes time and which predict.py does not need
 
@@ -113,7 +114,7 @@ def plot_confusion_matrix(path: str | Path, matrix: np.ndarray, title: str) -> N
     )
     for text in axes.texts:
         if text.get_text() == "0":
-            text.set_color("#BBBBBB")
+            text.set_color(LIGHT_GREY)
     axes.set(xlabel="Predicted digit", ylabel="True digit")
     axes.tick_params(length=0, labelrotation=0)
     axes.set_title(
@@ -138,7 +139,7 @@ def plot_predictions(
     is (n,) in [0, 1]. A wrong prediction has a frame and the true digit. Of more than 50
     digits, the first 50 are drawn, and the title says so.
     """
-    shown = min(len(images), MAX_SHOWN)
+    shown = min(len(images), MAX_DIGITS)
     if shown < len(images):
         title += f" (the first {shown} of {len(images):,})"
     rows, columns = -(-shown // 5), min(5, shown)
@@ -168,7 +169,7 @@ class Panel(NamedTuple):
     name: str
     image: np.ndarray  # (height, width, 3), uint8
     boxes: np.ndarray  # (n, 4): left, top, right, bottom of each digit, in pixels of `image`
-    digits: np.ndarray  # (n, 28, 28) in [0, 1], as the network sees them
+    pixels: np.ndarray  # (n, 28, 28) in [0, 1], as the network sees them
     line_lengths: Sequence[int]  # digits in each line; their sum is n
     y_pred: np.ndarray  # (n,) digits
     confidence: np.ndarray  # (n,) in [0, 1]
@@ -180,7 +181,7 @@ def plot_readings(path: str | Path, panels: Sequence[Panel], unsure: float, titl
     Digits with a confidence below `unsure` have another colour. The caller gives at most
     MAX_PANELS panels.
     """
-    most_digits = max(len(panel.digits) for panel in panels)
+    most_digits = max(len(panel.pixels) for panel in panels)
     columns, width = (
         (8, 1.6) if most_digits == 1 else (4, 3.0) if most_digits <= 6 else (3, 4.2)
     )
@@ -192,7 +193,7 @@ def plot_readings(path: str | Path, panels: Sequence[Panel], unsure: float, titl
     for row in range(rows):
         in_row = range(row * columns, min((row + 1) * columns, len(panels)))
         shapes = [panels[i].image.shape for i in in_row]
-        photo = max(min(shape[0] / shape[1], 1.2) for shape in shapes) * width
+        photo = max(min(shape[0] / shape[1], MAX_HEIGHT_TO_WIDTH) for shape in shapes) * width
         strip = max(strips[i].shape[0] * strip_scale(strips[i], width) for i in in_row)
         heights += [photo, strip]
     figure = Figure(figsize=(columns * width, sum(heights) + 0.7 * rows + 0.5), dpi=DPI)
@@ -221,11 +222,11 @@ def draw_photo(axes: Axes, panel: Panel, colors: np.ndarray, width: float) -> No
     rows, columns = panel.image.shape[:2]
     # Without a frame, white paper has no edge on the white page.
     axes.add_patch(
-        Rectangle((-0.5, -0.5), columns, rows, fill=False, color=FRAME, clip_on=False)
+        Rectangle((-0.5, -0.5), columns, rows, fill=False, color=LIGHT_GREY, clip_on=False)
     )
     name = shorten(panel.name, int(LETTERS_PER_INCH * width))
     axes.set_title(f"{name}\n{percent(panel.confidence.prod())}", fontsize=9, parse_math=False)
-    pixels_per_inch = max(rows, columns) / width
+    pixels_per_inch = max(rows / MAX_HEIGHT_TO_WIDTH, columns) / width
     for (left, top, right, bottom), digit, color in zip(
         panel.boxes, panel.y_pred, colors, strict=True
     ):
@@ -242,8 +243,8 @@ def digit_strip(panel: Panel) -> np.ndarray:
     """An image (height, width) with the digits of a panel line by line, below their labels."""
     rows, columns = np.max(strip_places(panel), axis=0) + 1
     strip = np.ones((rows * STRIP_CELL[0], columns * STRIP_CELL[1]))
-    for (row, column), digit in zip(strip_places(panel), panel.digits, strict=True):
-        top, left = row * STRIP_CELL[0] + STRIP_LABEL + 1, column * STRIP_CELL[1] + 1
+    for (row, column), digit in zip(strip_places(panel), panel.pixels, strict=True):
+        top, left = row * STRIP_CELL[0] + STRIP_LABEL_HEIGHT + 1, column * STRIP_CELL[1] + 1
         strip[top : top + 28, left : left + 28] = digit
     return strip
 
@@ -269,17 +270,18 @@ def draw_strip(
     """Draw the digits of a panel as the network sees them, each below its prediction."""
     axes.imshow(strip, cmap="gray", vmin=0, vmax=1)
     axes.set_anchor("N")
-    fontsize = min(13, 72 * strip_scale(strip, width) * STRIP_LABEL)
+    fontsize = min(13, 72 * strip_scale(strip, width) * STRIP_LABEL_HEIGHT)
     for (row, column), digit, color in zip(
         strip_places(panel), panel.y_pred, colors, strict=True
     ):
-        x, y = (column + 0.5) * STRIP_CELL[1], row * STRIP_CELL[0] + STRIP_LABEL / 2 + 1
+        x, y = (column + 0.5) * STRIP_CELL[1], row * STRIP_CELL[0] + STRIP_LABEL_HEIGHT / 2 + 1
         axes.text(x, y, digit, color=color, fontsize=fontsize, ha="center", va="center")
 
 
 def shorten(name: str, length: int) -> str:
     """A file's name with at most `length` characters, all of them printable."""
-    name = name.encode(errors="replace").decode()  # file names need not be valid text
+    # File names need not be valid text.
+    name = "".join(letter if letter.isprintable() else "?" for letter in name)
     half = (length - 3) // 2
     return name if len(name) <= length else f"{name[:half]}...{name[-half:]}"
 

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 # Modules that take long to import are imported inside functions: --help must not wait.
 
-BATCH = 20  # pictures in each call of the model: a call has a fixed cost
-MAX_NAMED = 5  # file names, at most, in the warning about files that are no images
+PICTURES_PER_BATCH = 20  # pictures in each call of the model: a call has a fixed cost
+MAX_NAMED = 5  # file names in the warning about files that are not images
 DEFAULT_COUNT = 10  # test images that are read by default
-UNSURE = 0.6  # confidence: below it, the second guess is printed
+UNSURE_BELOW = 0.6  # confidence: below it, a box is red and the second guess is printed
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -102,24 +102,25 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     end = given.index("--") if "--" in given else len(given)
     args = parser.parse_intermixed_args(given[:end])
     args.images += given[end + 1 :]  # parse_intermixed_args takes none after "--"
-    about_test_images = args.count is not None or args.mistakes or args.data
+    has_test_options = args.count is not None or args.mistakes or args.data is not None
     args.count = DEFAULT_COUNT if args.count is None else args.count
     if args.count < 1:
         parser.error(f"--count must be at least 1, not {args.count}")
-    if args.draw and (args.images or about_test_images):
+    if args.draw and (args.images or has_test_options):
         parser.error("--draw reads what is drawn: leave out IMAGE and the test images' options")
-    if args.images and about_test_images:
+    if args.images and has_test_options:
         parser.error("--count, --mistakes and --data are for test images: leave out IMAGE")
+    searched = {Path(image).resolve() for image in args.images}
     for name, path in [("--output", args.output), ("--csv", args.csv)]:
         if path and (Path(path).is_dir() or not Path(path).suffix):
             parser.error(f"{name} must name a file with an ending, not {path}")
+        if path and Path(path).resolve() in searched:
+            parser.error(f"{name} would replace the image {path}")
     if args.csv and Path(args.csv).suffix.lower() not in (".csv", ".txt"):
         parser.error(f"--csv must name a .csv or .txt file, not {args.csv}")
-    output = Path(args.output).resolve()
-    searched = {Path(image).resolve() for image in args.images}
-    is_in_folder = output.is_file() and not searched.isdisjoint(output.parents)
-    # The default output may be replaced, wherever it is: this script has written it.
-    if output in searched or (is_in_folder and args.output != parser.get_default("output")):
+    output, default = Path(args.output).resolve(), Path(parser.get_default("output")).resolve()
+    # The default output may be replaced: an earlier run wrote it.
+    if output.is_file() and output != default and not searched.isdisjoint(output.parents):
         parser.error(f"--output would replace the image {args.output}")
     if args.show and Path(args.output).suffix.lower() in (".pdf", ".svg"):
         parser.error("--show opens no PDF or SVG: give --output another ending")
@@ -190,6 +191,16 @@ class Reading(NamedTuple):
         return [digit for line in self.lines for digit in line]
 
     @property
+    def boxes(self) -> np.ndarray:
+        """The digits' boxes (n, 4): left, top, right, bottom in the picture's pixels."""
+        return np.array([digit.box for digit in self.digits])
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """The digits (n, 28, 28) in [0, 1], as the network sees them."""
+        return np.array([digit.pixels for digit in self.digits])
+
+    @property
     def text(self) -> str:
         """The digits read: a space separates numbers, ` / ` separates lines."""
         answers = iter(self.probabilities.argmax(axis=1))
@@ -208,28 +219,23 @@ def predict_pictures(model: "keras.Model", paths: Sequence[str], plot_path: Path
     """Read the picture files in `paths` and report what was read; see `report`."""
     from photos import find_files
 
-    files, others = find_files(paths)
+    images, others = find_files(paths)
     if others:
         names = ", ".join(Path(other).name for other in others[:MAX_NAMED])
         more = ", ..." if len(others) > MAX_NAMED else ""
-        are = "files that are no images" if len(others) > 1 else "file that is no image"
-        complain(f"left out {len(others):,} {are}: {names}{more}")
-    return report(read_pictures(model, files), len(files), plot_path)
+        files = "files of other types" if len(others) > 1 else "file of another type"
+        warn(f"left out {len(others):,} {files}: {names}{more}")
+    return report_readings(read_pictures(model, images), len(images), plot_path)
 
 
 def read_pictures(model: "keras.Model", paths: Sequence[str]) -> Iterator[Reading]:
     """Read picture files in batches; a file that cannot be read gives its problem."""
-    for start in range(0, len(paths), BATCH):
-        batch = [find_in_file(path) for path in paths[start : start + BATCH]]
-        pixels = [digit.pixels for found in batch for digit in found.digits]
-        probabilities = model(np.stack(pixels)).numpy() if pixels else np.empty((0, 10))
-        for found in batch:
-            count = len(found.digits)
-            yield found._replace(probabilities=probabilities[:count])
-            probabilities = probabilities[count:]
+    for start in range(0, len(paths), PICTURES_PER_BATCH):
+        batch = paths[start : start + PICTURES_PER_BATCH]
+        yield from read_digits(model, [find_digits_in_file(path) for path in batch])
 
 
-def find_in_file(path: str) -> Reading:
+def find_digits_in_file(path: str) -> Reading:
     """Find the digits in a picture file; their probabilities are still missing."""
     from photos import find_digits, read_image
 
@@ -238,13 +244,25 @@ def find_in_file(path: str) -> Reading:
     except InputError as error:
         return Reading(path, problem=str(error))
     if picture.info["frames"] > 1:
-        complain(f"{path}: only the first of {picture.info['frames']} pages or frames is read")
+        warn(f"{path}: only the first of {picture.info['frames']} pages or frames is read")
     lines = find_digits(picture)
     return Reading(path, "" if lines else "no digit found", picture, lines)
 
 
-def report(readings: Iterable[Reading], count: int, plot_path: Path) -> list[dict]:
-    """Print each of `count` readings; draw all, or the MAX_PANELS of least confidence.
+def read_digits(model: "keras.Model", readings: Sequence[Reading]) -> list[Reading]:
+    """The readings with the probabilities of all their digits, from one call of the model."""
+    pixels = [digit.pixels for reading in readings for digit in reading.digits]
+    probabilities = model(np.stack(pixels)).numpy() if pixels else np.empty((0, 10))
+    ends = np.cumsum([len(reading.digits) for reading in readings])
+    parts = np.split(probabilities, ends[:-1])
+    return [
+        reading._replace(probabilities=part)
+        for reading, part in zip(readings, parts, strict=True)
+    ]
+
+
+def report_readings(readings: Iterable[Reading], count: int, plot_path: Path) -> list[dict]:
+    """Print each of `count` readings; draw all or, of more than MAX_PANELS, the least certain.
 
     Returns the rows of the table. Raises InputError if no digit was read in any picture.
     """
@@ -255,7 +273,7 @@ def report(readings: Iterable[Reading], count: int, plot_path: Path) -> list[dic
         if reading.problem and count == 1:
             raise InputError(f"{reading.path}: {reading.problem}")
         if reading.problem:
-            complain(f"{reading.path}: {reading.problem}")
+            warn(f"{reading.path}: {reading.problem}")
             rows.append({"image": reading.path, "digits": "", "confidence": ""})
             continue
         print(describe(reading), flush=True)
@@ -272,7 +290,7 @@ def report(readings: Iterable[Reading], count: int, plot_path: Path) -> list[dic
     if read > MAX_PANELS:
         title += f": the {MAX_PANELS} least certain of {read:,} images"
         panels = least_certain(panels, MAX_PANELS)
-    plot_readings(plot_path, panels, UNSURE, title)
+    plot_readings(plot_path, panels, UNSURE_BELOW, title)
     return rows
 
 
@@ -284,22 +302,22 @@ def describe(reading: Reading) -> str:
     guesses = [
         f"digit {number}: {p.argmax()}, perhaps {np.argsort(p)[-2]}"
         for number, p in enumerate(reading.probabilities, start=1)
-        if p.max() < UNSURE
+        if p.max() < UNSURE_BELOW
     ]
     return f"{line}  unsure of {'; '.join(guesses)}" if guesses else line
 
 
 def to_panel(reading: Reading) -> "Panel":
     """A reading as it is drawn, with its picture no larger than a plot shows it."""
-    from plots import PANEL_PIXELS, Panel
+    from plots import MAX_PICTURE_SIDE, Panel
 
-    scale = min(1, PANEL_PIXELS / max(reading.picture.size))
+    scale = min(1, MAX_PICTURE_SIDE / max(reading.picture.size))
     size = [max(1, round(length * scale)) for length in reading.picture.size]
     return Panel(
         name=Path(reading.path).name,
         image=np.asarray(reading.picture.resize(size)),
-        boxes=np.array([digit.box for digit in reading.digits]) * scale,
-        digits=np.array([digit.pixels for digit in reading.digits]),
+        boxes=scale * reading.boxes,
+        pixels=reading.pixels,
         line_lengths=[len(line) for line in reading.lines],
         y_pred=reading.probabilities.argmax(axis=1),
         confidence=reading.probabilities.max(axis=1),
@@ -311,7 +329,7 @@ def least_certain(panels: "list[Panel]", count: int) -> "list[Panel]":
     return sorted(panels, key=lambda panel: panel.confidence.prod())[:count]
 
 
-def complain(message: str) -> None:
+def warn(message: str) -> None:
     """Print a warning on stderr; the run goes on."""
     print(f"predict.py: {message}", file=sys.stderr)
 
@@ -320,7 +338,7 @@ def complain(message: str) -> None:
 
 
 def predict_drawing(model: "keras.Model", folder: Path, plot_path: Path) -> list[dict]:
-    """Read digits while they are drawn; when the window is closed, report the last reading.
+    """Read digits while they are drawn; when the window is closed, report what is on the paper.
 
     The window saves drawings in `folder`. Returns the rows of the table, which is empty if
     nothing was drawn.
@@ -332,15 +350,13 @@ def predict_drawing(model: "keras.Model", folder: Path, plot_path: Path) -> list
 
     def read(paper: np.ndarray) -> Reading:
         drawing = Image.fromarray(paper).convert("RGB")
-        found = Reading("drawing", picture=drawing, lines=find_digits(drawing))
-        if not found.lines:
-            return Reading("drawing", problem="no digit found")
-        pixels = np.stack([digit.pixels for digit in found.digits])
-        return found._replace(probabilities=model(pixels).numpy())
+        lines = find_digits(drawing)
+        problem = "" if lines else "no digit found"
+        return read_digits(model, [Reading("drawing", problem, drawing, lines)])[0]
 
     model(np.zeros((1, 28, 28)))  # the first call is slow: make it before the first reading
     paper = draw(lambda paper: to_answer(read(paper)), folder)
-    return [] if paper is None else report([read(paper)], 1, plot_path)
+    return [] if paper is None else report_readings([read(paper)], 1, plot_path)
 
 
 def to_answer(reading: Reading) -> "Answer":
@@ -352,10 +368,10 @@ def to_answer(reading: Reading) -> "Answer":
         return Answer()
     return Answer(
         title=f"{reading.text}  {percent(reading.confidence)}",
-        boxes=np.array([digit.box for digit in reading.digits]),
-        pixels=np.array([digit.pixels for digit in reading.digits]),
+        boxes=reading.boxes,
+        pixels=reading.pixels,
         probabilities=reading.probabilities,
-        colors=confidence_colors(reading.probabilities.max(axis=1), UNSURE),
+        colors=confidence_colors(reading.probabilities.max(axis=1), UNSURE_BELOW),
     )
 
 
@@ -369,10 +385,10 @@ def predict_test_images(
     from plots import percent, plot_predictions
 
     mnist = load_test_images(args)
-    x_test, y_true = data.normalize(mnist.x_test), mnist.y_test
+    x_test, y_true = mnist.x_test, mnist.y_test
     if args.count > len(x_test):
         raise InputError(f"--count {args.count} is more than the {len(x_test):,} test images")
-    probabilities = model.predict(data.batches(mnist.x_test, y_true), verbose=0)
+    probabilities = model.predict(data.batches(x_test, y_true), verbose=0)
     y_pred, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     if args.mistakes:
         shown = most_confident_mistakes(y_true, y_pred, confidence)[: args.count]
@@ -396,7 +412,7 @@ def predict_test_images(
         )
     plot_predictions(
         plot_path,
-        x_test[shown],
+        data.normalize(x_test[shown]),
         y_pred[shown],
         confidence[shown],
         y_true[shown],
@@ -408,10 +424,10 @@ def predict_test_images(
 def load_test_images(args: argparse.Namespace) -> data.Mnist:
     """Load the data of `--data`, of metrics.json beside the model, or else MNIST.
 
-    Raises InputError if that data is missing. Raises it, too, if the model was trained on all
-    of MNIST and only the bundled digits are there: they are part of MNIST's training set.
+    Raises InputError if that data is missing, or if the model was trained on all of MNIST and
+    only the bundled digits are there: they are part of MNIST's training set.
     """
-    if args.data:
+    if args.data is not None:
         return data.load_mnist(args.data)
     try:
         metrics = json.loads(Path(args.model).with_name("metrics.json").read_text())

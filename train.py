@@ -236,8 +236,8 @@ def fit(
     "loss", "accuracy" (in [0, 1]), "val_loss" and "val_accuracy".
     """
     start = time.perf_counter()
-    # This creates the metrics' variables. If the first step created them, it would be traced
-    # twice.
+    # This creates the metrics' variables. If the first step created them, TensorFlow would
+    # trace it twice.
     training_model.evaluate(evaluation_batches, verbose=0)
     history = training_model.fit(
         training_batches,
@@ -263,7 +263,7 @@ def check_loss(epoch: int, loss: float) -> None:
 
 
 def print_epoch(epoch: int, epochs: int, logs: Mapping[str, float], subset: str) -> None:
-    """Print the epoch's losses (cross-entropy, nats) and accuracies (in percent)."""
+    """Print the epoch's losses (cross-entropy in nats) and accuracies (in percent)."""
     training, evaluation = (
         f"loss {logs[f'{prefix}loss']:.4f}, accuracy {100 * logs[f'{prefix}accuracy']:.2f} %"
         for prefix in ("", "val_")

@@ -1,4 +1,4 @@
-"""The windows: one to draw digits in, which are read at once, and one that shows a picture."""
+"""Two windows: one reads digits while they are drawn, the other shows a picture."""
 
 import signal
 import sys
@@ -23,16 +23,19 @@ from PIL import Image
 # pyplot is imported inside functions: only a window needs it, not a figure that is given.
 
 DPI = 100
-WINDOW = (1000, 600)  # pixels: size of the window when it opens
-WIDTH, HEIGHT = 900, 720  # pixels: size of the paper, however large it is on the screen
-PEN = 11  # pixels: 1.2 % of the paper's width, as a pen on a small note
-MARGIN = 16  # pixels that the pen keeps from the edge: ink that touches it counts as cut off
-CLICK = 4  # pixels: a shorter stroke is a click, for a hand is never quite still
-POLL = 30  # milliseconds between two checks for a finished reading
-LIVE = 0.05  # seconds: if readings take longer, none is started during a stroke
-BOTTOM = 0.13  # share of the window's height: lower edge of paper and panel
-TITLE = 20  # points: size of a title of up to 34 characters; longer titles are smaller
-LABEL = 30  # pixels: with less space above its box, a label stands in the box
+WINDOW_SIZE = (1000, 600)  # pixels: size of the window when it opens
+PAPER_WIDTH, PAPER_HEIGHT = (
+    900,
+    720,
+)  # pixels: size of the paper, however large it is on the screen
+PEN_WIDTH = 11  # pixels: 1.2 % of the paper's width, as a pen on a small note
+MARGIN = 16  # pixels that the pen keeps from the edge: ink at the edge counts as cut off
+MAX_CLICK = 4  # pixels: a stroke that is shorter is a click
+POLL_INTERVAL = 30  # milliseconds between two checks for a finished reading
+MAX_LIVE_TIME = 0.05  # seconds: if readings take longer, none is started during a stroke
+PANEL_BOTTOM = 0.13  # share of the window's height: lower edge of paper and panel
+TITLE_POINTS = 20  # points: size of a title of up to 34 characters; longer titles are smaller
+MIN_LABEL_SPACE = 30  # pixels: with less space above its box, a label stands in the box
 GREYS = {"window": "#ECECEC", "lines": "#BBBBBB", "bars": "#A8A8A8", "text": "#666666"}
 
 
@@ -52,7 +55,7 @@ def draw(read: Callable[[np.ndarray], Answer], folder: str | Path) -> np.ndarray
     Returns the paper, (720, 900) uint8 with 255 for white, or None if nothing is drawn on
     it. Raises OSError where no window can be opened.
     """
-    figure = open_figure(*WINDOW, toolbar="None")
+    figure = open_figure(*WINDOW_SIZE, toolbar="None")
     figure.canvas.manager.set_window_title("Draw digits")
     window = DrawingWindow(figure, read, folder)
     wait_until_closed()
@@ -136,8 +139,11 @@ class DrawingWindow:
         self.reading_time = np.inf  # seconds that the last reading took
         self.answer = Answer()
         self.versions = [[]]  # the finished strokes after each change, for undo
-        self.stroke = []  # points (x, y) of the one that is being drawn
-        self.focus = (0, 0)  # point drawn or clicked on last: the panel is about its digit
+        self.stroke = []  # points (x, y) of the unfinished stroke
+        self.focus = (
+            0,
+            0,
+        )  # last point drawn or clicked: the panel shows the digit nearest
         figure.set_facecolor(GREYS["window"])
         self.lay_out_paper()
         self.lay_out_panel()
@@ -152,8 +158,10 @@ class DrawingWindow:
 
     def lay_out_paper(self) -> None:
         """Add the paper and what is drawn and written on it."""
-        self.paper = self.figure.add_axes((0.03, BOTTOM, 0.6, 0.76), anchor="W")
-        self.paper.set(xlim=(0, WIDTH), ylim=(HEIGHT, 0), aspect="equal", navigate=False)
+        self.paper = self.figure.add_axes((0.03, PANEL_BOTTOM, 0.6, 0.76), anchor="W")
+        self.paper.set(
+            xlim=(0, PAPER_WIDTH), ylim=(PAPER_HEIGHT, 0), aspect="equal", navigate=False
+        )
         self.paper.set(xticks=[], yticks=[])
         self.paper.spines[:].set_color(GREYS["lines"])
         style = {"fill": False, "capstyle": "round", "joinstyle": "round", "animated": True}
@@ -162,9 +170,13 @@ class DrawingWindow:
         self.marks = []  # boxes and their labels
         self.title = self.paper.text(0, -14, "", animated=True)
         style = {"ha": "center", "color": GREYS["text"], "animated": True}
-        self.hint = self.paper.text(WIDTH / 2, HEIGHT / 2, "Draw digits here", **style)
+        self.hint = self.paper.text(
+            PAPER_WIDTH / 2, PAPER_HEIGHT / 2, "Draw digits here", **style
+        )
         self.hint.set_fontsize(20)
-        self.message = self.paper.text(WIDTH / 2, HEIGHT - 20, "", fontsize=9, **style)
+        self.message = self.paper.text(
+            PAPER_WIDTH / 2, PAPER_HEIGHT - 20, "", fontsize=9, **style
+        )
 
     def lay_out_panel(self) -> None:
         """Add the picture that the network sees of a digit, and a bar for each answer."""
@@ -173,7 +185,7 @@ class DrawingWindow:
         axes.set_axis_off()
         black = np.zeros((28, 28))
         self.form = axes.imshow(black, cmap="gray", vmin=0, vmax=1, animated=True)
-        bars = self.figure.add_axes((0.7, BOTTOM, 0.2, 0.33), facecolor="none")
+        bars = self.figure.add_axes((0.7, PANEL_BOTTOM, 0.2, 0.33), facecolor="none")
         bars.set_title("What it thinks", loc="left", fontsize=11)
         bars.set(xlim=(0, 1), ylim=(9.5, -0.5), xticks=[], yticks=range(10))
         bars.tick_params(length=0)
@@ -211,7 +223,7 @@ class DrawingWindow:
             "close_event": self.close,
         }.items():
             self.canvas.mpl_connect(name, action)
-        self.timer = self.canvas.new_timer(POLL, [(self.poll, (), {})])
+        self.timer = self.canvas.new_timer(POLL_INTERVAL, [(self.poll, (), {})])
         self.timer.start()
 
     def press(self, event: MouseEvent) -> None:
@@ -242,7 +254,7 @@ class DrawingWindow:
         if self.stroke and event.button == MouseButton.LEFT:
             stroke, self.stroke = self.stroke, []
             self.focus = stroke[-1]
-            is_click = np.ptp(stroke, axis=0).max() < CLICK
+            is_click = np.ptp(stroke, axis=0).max() < MAX_CLICK
             if not is_click or not (distances(self.answer.boxes, self.focus) == 0).any():
                 self.versions.append([*self.strokes, stroke])
             self.changed = True
@@ -251,7 +263,9 @@ class DrawingWindow:
     def position(self, event: MouseEvent) -> tuple[float, float]:
         """Where on the paper an event happened, in its pixels and within its margin."""
         x, y = self.paper.transData.inverted().transform((event.x, event.y))
-        return np.clip(x, MARGIN, WIDTH - MARGIN), np.clip(y, MARGIN, HEIGHT - MARGIN)
+        return np.clip(x, MARGIN, PAPER_WIDTH - MARGIN), np.clip(
+            y, MARGIN, PAPER_HEIGHT - MARGIN
+        )
 
     def press_key(self, event: KeyEvent) -> None:
         """Do what the key stands for."""
@@ -305,7 +319,7 @@ class DrawingWindow:
 
     def poll(self) -> None:
         """Show a reading that has ended; start one if the paper has changed."""
-        if self.stroke and self.reading_time > LIVE:
+        if self.stroke and self.reading_time > MAX_LIVE_TIME:
             return
         if self.pending and self.pending.done():
             finished, self.pending = self.pending, None
@@ -326,8 +340,10 @@ class DrawingWindow:
         """Keep the parts that never change, after matplotlib has drawn the whole window."""
         points = 72 / self.figure.dpi
         for patch in (self.ink, self.tip):
-            patch.set_linewidth(PEN * self.paper.bbox.width / WIDTH * points)
-        self.area = Bbox([(0, BOTTOM - 0.01), (1, 1)]).transformed(self.figure.transFigure)
+            patch.set_linewidth(PEN_WIDTH * self.paper.bbox.width / PAPER_WIDTH * points)
+        self.area = Bbox([(0, PANEL_BOTTOM - 0.01), (1, 1)]).transformed(
+            self.figure.transFigure
+        )
         self.background = self.canvas.copy_from_bbox(self.area)
         self.redraw()
 
@@ -336,7 +352,7 @@ class DrawingWindow:
         self.hint.set_visible(not self.strokes)
         self.ink.set_path(Curve.make_compound_path(*map(curve, self.strokes)))
         self.title.set_text(self.answer.title)
-        self.title.set_fontsize(TITLE * min(1, 34 / max(1, len(self.answer.title))))
+        self.title.set_fontsize(TITLE_POINTS * min(1, 34 / max(1, len(self.answer.title))))
         self.update_marks()
         self.update_panel()
         self.canvas.restore_region(self.background)
@@ -369,7 +385,7 @@ class DrawingWindow:
             box.set(color=self.answer.colors[i], linewidth=2 if i == self.chosen else 1)
             label = self.paper.text(left, top, answers[i], color="white", animated=True)
             label.set_bbox({"color": self.answer.colors[i], "pad": 2})
-            label.set_verticalalignment("bottom" if top > LABEL else "top")
+            label.set_verticalalignment("bottom" if top > MIN_LABEL_SPACE else "top")
             self.marks += [self.paper.add_patch(box), label]
 
     def update_panel(self) -> None:
@@ -395,7 +411,8 @@ class DrawingWindow:
 def curve(points: Sequence[tuple[float, float]]) -> Curve:
     """A smooth curve along points (n, 2) with straight ends.
 
-    Quadratic Bezier pieces join the middles between neighbours; the points are their controls.
+    It has a quadratic Bezier curve between the middles of neighbouring sections, with their
+    common point as its control point.
     """
     points = np.array(points, float).reshape(-1, 2)
     # A single point becomes a dot: a line of 0.01 pixels, since one of no length is not drawn.
@@ -407,13 +424,13 @@ def curve(points: Sequence[tuple[float, float]]) -> Curve:
 
 def rasterise(strokes: Sequence[Sequence[tuple[float, float]]]) -> np.ndarray:
     """Paper with strokes on it, (720, 900) uint8 with 255 for white."""
-    renderer = RendererAgg(WIDTH, HEIGHT, dpi=72)
+    renderer = RendererAgg(PAPER_WIDTH, PAPER_HEIGHT, dpi=72)
     pen = renderer.new_gc()
-    pen.set_linewidth(PEN)
+    pen.set_linewidth(PEN_WIDTH)
     pen.set_capstyle("round")
     pen.set_joinstyle("round")
     path = Curve.make_compound_path(*map(curve, strokes))
-    renderer.draw_path(pen, path, Affine2D().scale(1, -1).translate(0, HEIGHT))
+    renderer.draw_path(pen, path, Affine2D().scale(1, -1).translate(0, PAPER_HEIGHT))
     opacity = np.asarray(renderer.buffer_rgba())[..., 3]
     return 255 - opacity
 

@@ -6,8 +6,8 @@
 | grey image -> ink | sheet.py, ink.py |
 | ink -> connected components | components.py with ruled_lines.py and strokes.py |
 | connected components -> digits | grouping.py |
-| digit -> 28 x 28 | mnist_form.py |
 | digits -> lines | lines.py |
+| digit -> 28 x 28 | mnist_form.py |
 
 `search.py` calls them in this order.
 """

@@ -7,18 +7,20 @@ import numpy as np
 
 from photos.ink import Ink
 from photos.ruled_lines import find_ruled_lines
-from photos.strokes import stroke_lengths
+from photos.strokes import weighted_stroke_lengths
 
 MIN_CONTRAST = 0.05  # of ink: the texture of the background has less
 MIN_CONTRAST_TO_NOISE = 5  # contrast of ink / standard deviation of the noise
-HYSTERESIS = 0.75  # contrast where a component ends / contrast that it has somewhere
-# Distance of a component's centre from the edge of the paper / shorter side of the image, at
-# most, if the edge cuts the component off.
-CUT_OFF_DEPTH = 0.2
-MIN_FILL = 0.86  # share of both of the image's sides that a digit covers if it fills the image
+HYSTERESIS = (
+    0.75  # a component ends at this share of the threshold that its strongest ink passes
+)
+# A component that is cut off has its centre this near to the edge of the paper, as a share of
+# the image's shorter side.
+MAX_CUT_OFF_DEPTH = 0.2
+MIN_FILL = 0.8  # a digit that fills the image covers this share of both of its sides
 MIN_SIZE = 12  # pixels: longer side of a digit
-MIN_ASPECT = 0.45  # height / width of a digit
-MIN_BOXED = 0.2  # stroke length inside a drawn box / its own stroke length
+MIN_HEIGHT_TO_WIDTH = 0.45  # height / width of a digit
+MIN_INSIDE_LENGTH = 0.2  # stroke length inside a drawn box / stroke length of the box itself
 
 
 class Components(NamedTuple):
@@ -33,7 +35,7 @@ class Components(NamedTuple):
 
     @property
     def score(self) -> float:
-        """How much handwriting the level shows: the length of its strokes / the level's size.
+        """How much handwriting the level shows: stroke length / longer side of the level.
 
         Parts of digits do not count: a coarser level shows the digits as a whole.
         """
@@ -41,13 +43,15 @@ class Components(NamedTuple):
 
 
 def find_components(ink: Ink) -> Components:
-    """Find the connected components of ink, and measure how much handwriting each is."""
+    """Find the connected components of ink, and the length of their strokes."""
     values, labels, stats = remove_lines_and_cut_off(ink)
     boxes = np.hstack([stats[:, :2], stats[:, :2] + stats[:, 2:4]])
     width, height = stats[:, 2], stats[:, 3]
-    may_be_digit = (np.maximum(width, height) >= MIN_SIZE) & (height > MIN_ASPECT * width)
+    may_be_digit = (np.maximum(width, height) >= MIN_SIZE) & (
+        height > MIN_HEIGHT_TO_WIDTH * width
+    )
     area = stats[:, cv2.CC_STAT_AREA]
-    length = stroke_lengths(ink, values, labels, area)
+    length = weighted_stroke_lengths(ink, values, labels, area)
     length[find_drawn_boxes(boxes, length * may_be_digit)] = 0
     return Components(ink.dark_ink, values, labels, boxes, length, may_be_digit)
 
@@ -57,18 +61,19 @@ def remove_lines_and_cut_off(ink: Ink) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
     A component without strong ink gets the label 0.
     """
-    values, lines = ink.values, None
+    values, ruled = ink.values, None
     edge = 1 - cv2.erode(ink.paper, np.ones((3, 3)), borderValue=0)
-    for _ in range(2):  # what is removed is often the strongest ink and sets the threshold
+    for _ in range(2):  # what the first pass removes is often the strongest ink
         strong = max(otsu_threshold(values), MIN_CONTRAST_TO_NOISE * ink.noise, MIN_CONTRAST)
         mask = np.uint8(values > HYSTERESIS * strong)
-        if lines is None:
-            lines = find_ruled_lines(mask, edge)
-        count, labels, stats, centers = cv2.connectedComponentsWithStats(mask & ~lines)
+        if ruled is None:  # the second mask has no lines left
+            ruled = find_ruled_lines(mask, edge)
+        count, labels, stats, centers = cv2.connectedComponentsWithStats(mask & ~ruled)
         cut_off = is_cut_off(labels, stats, centers, edge)
-        if not (cut_off.any() or lines.any()):
+        if not (cut_off.any() or ruled.any()):
             break
-        around = cv2.dilate(np.uint8(cut_off)[labels] | lines, np.ones((5, 5)))
+        # Their blurred edges go, too.
+        around = cv2.dilate(np.uint8(cut_off)[labels] | ruled, np.ones((5, 5)))
         values = np.where(around & np.uint8((labels == 0) | cut_off[labels]), 0, values)
     kept = ~cut_off & (np.bincount(labels[values > strong], minlength=count) > 0)
     kept[0] = False
@@ -100,7 +105,7 @@ def is_cut_off(
     start, stop = stats[:, :2], stats[:, :2] + stats[:, 2:4]
     sides = np.hstack([start == 0, stop == size]).sum(axis=1)
     fills = (stop - start > np.multiply(MIN_FILL, size)).all(axis=1)
-    return at_edge & ((depth[y, x] < CUT_OFF_DEPTH * min(size)) | (sides > 1)) & ~fills
+    return at_edge & ((depth[y, x] < MAX_CUT_OFF_DEPTH * min(size)) | (sides > 1)) & ~fills
 
 
 def find_drawn_boxes(boxes: np.ndarray, length: np.ndarray) -> np.ndarray:
@@ -108,4 +113,4 @@ def find_drawn_boxes(boxes: np.ndarray, length: np.ndarray) -> np.ndarray:
     long = np.flatnonzero(length)
     start, stop = boxes[long, :2], boxes[long, 2:]
     inside = (start > start[:, None]) & (stop < stop[:, None])
-    return long[inside.all(axis=2) @ length[long] > MIN_BOXED * length[long]]
+    return long[inside.all(axis=2) @ length[long] > MIN_INSIDE_LENGTH * length[long]]

@@ -12,17 +12,17 @@ from pillow_heif import register_heif_opener
 
 from cli import InputError
 
-MAX_SIDE = 1600  # pixels: larger images are shrunk to this; a digit of 24 is 1.5 % of it
+MAX_SIDE = 1600  # pixels: larger images are shrunk; a digit of 1.5 % of this keeps 24 pixels
 # Pillow knows these formats by their first bytes, but cannot decode them.
 NOT_DECODED = {"BUFR", "GRIB", "HDF5", "MPEG", "WMF"}
-# What Pillow counts as frames of these is no page: previews, depth maps and layers.
+# Pillow counts previews, depth maps and layers of these formats as frames.
 ONE_PAGE = {"MPO", "PSD"}
 
 register_heif_opener()  # iPhones save HEIC
 
 
 def find_files(paths: Sequence[str | Path]) -> tuple[list[str], list[str]]:
-    """The image files in `paths`, and the files in folders that are no images.
+    """The image files in `paths`, and the files of other types in folders.
 
     Folders are searched with all folders in them, in natural order; hidden files are passed
     over. A path that is no folder is an image file, whatever its name. A folder without any
@@ -91,13 +91,13 @@ def to_upright_rgb(image: Image.Image, full_side: int | None = None) -> Image.Im
     `full_side` is the longer side of the image given.
     """
     full_side = full_side or max(image.size)
-    image = flatten(ImageOps.exif_transpose(image))
+    image = to_rgb(ImageOps.exif_transpose(image))
     image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BOX)
     image.info["shrunk"] = full_side / max(image.size)
     return image
 
 
-def flatten(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
     """Convert an image of any mode to RGB.
 
     Transparent parts become white, or black if the drawing is light.

@@ -5,16 +5,16 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from photos.components import MIN_ASPECT, Components
-from photos.strokes import distance, stroke_width
+from photos.components import MIN_HEIGHT_TO_WIDTH, Components
+from photos.strokes import distance_inside, stroke_width
 
-# Sizes and lengths are in typical ones of the digits on the level.
-MIN_FIRST_SIZE, MIN_FIRST_LENGTH = 0.35, 0.1  # of a digit's longest part
+# Sizes (longer sides) and stroke lengths are relative to those of a typical digit on the level.
+MIN_FIRST_SIZE, MIN_FIRST_LENGTH = 0.35, 0.1  # of the part that starts a digit, the longest
 MAX_SIZE = 3  # of any part
-MAX_HEIGHT = 1.3  # of two parts together
+MAX_HEIGHT = 1.3  # of two parts together, also relative to the taller one
 MIN_OVERLAP = 0.3  # columns that two parts share / columns of the narrower one
 
-MAX_ASPECT = 1.3  # width / height of one digit: in a wider shape, digits touch
+MAX_WIDTH_TO_HEIGHT = 1.3  # width / height of one digit: in a wider shape, digits touch
 MIN_PART_WIDTH, MIN_PART_HEIGHT = 0.3, 0.6  # of what a cut leaves, in heights of the shape
 MAX_CUT_INK = 1.6  # stroke widths of ink that a cut may cross: through a 0 it crosses 2
 
@@ -37,12 +37,13 @@ def group_components(components: Components) -> list[Shape]:
     weights = length * components.may_be_digit
     typical, typical_length = (weighted_median(values, weights) for values in (size, length))
     can_start = (size > MIN_FIRST_SIZE * typical) & (length > MIN_FIRST_LENGTH * typical_length)
-    can_start &= height > MIN_ASPECT * np.minimum(width, typical)  # digits that touch are wide
+    # Digits that touch are wide together.
+    can_start &= height > MIN_HEIGHT_TO_WIDTH * np.minimum(width, typical)
     candidates = np.flatnonzero((length > 0) & (size < MAX_SIZE * typical))
     groups: list[list[int]] = []
     around = np.empty((0, 4))  # the boxes around the groups
     for i in candidates[np.argsort(-length[candidates])]:
-        stacked = np.flatnonzero(is_stacked(around, boxes[i], typical))
+        stacked = np.flatnonzero(may_share_digit(around, boxes[i], typical))
         if stacked.size:
             group = stacked[0]
             groups[group].append(i)
@@ -54,7 +55,7 @@ def group_components(components: Components) -> list[Shape]:
 
 
 def weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
-    """The value (of n) up to which half of the weights lie.
+    """The smallest value (of n) at which the summed weights reach half of their total.
 
     `np.quantile` is twenty times slower, which adds a tenth to the time of a small picture.
     """
@@ -68,7 +69,7 @@ def box_around(boxes: np.ndarray) -> np.ndarray:
     return np.hstack([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])
 
 
-def is_stacked(boxes: np.ndarray, other: np.ndarray, typical: float) -> np.ndarray:
+def may_share_digit(boxes: np.ndarray, other: np.ndarray, typical: float) -> np.ndarray:
     """Whether each box (n, 4) may be of the same digit as the `other` box: (n,)."""
     shared = np.minimum(boxes[:, 2], other[2]) - np.maximum(boxes[:, 0], other[0])
     narrower = np.minimum(boxes[:, 2] - boxes[:, 0], other[2] - other[0])
@@ -95,17 +96,16 @@ def split_touching(shapes: list[Shape]) -> list[Shape]:
 def cut_up(shape: Shape) -> list[Shape]:
     """Cut a shape where it has the least ink in a column, until no part is too wide."""
     height, width = shape.mask.shape
-    if width < MAX_ASPECT * height:
+    if width < MAX_WIDTH_TO_HEIGHT * height:
         return [shape]
     crossed, margin = shape.mask.sum(axis=0), int(MIN_PART_WIDTH * height)
     inner = crossed[margin : width - margin]
     thinnest = margin + np.flatnonzero(inner == inner.min())
     cut = int(thinnest[len(thinnest) // 2])
     parts = part_of(shape, 0, cut), part_of(shape, cut, width)
-    if (
-        crossed[cut] > MAX_CUT_INK * stroke_width(distance(shape.mask)[shape.mask].mean())
-        or min(len(part.mask) for part in parts) < MIN_PART_HEIGHT * height
-    ):
+    stroke = stroke_width(distance_inside(shape.mask)[shape.mask].mean())
+    lowest = min(len(part.mask) for part in parts)
+    if crossed[cut] > MAX_CUT_INK * stroke or lowest < MIN_PART_HEIGHT * height:
         return [shape]
     return [piece for part in parts for piece in cut_up(part)]
 

@@ -10,10 +10,11 @@ GRAIN_KERNEL = 5  # pixels: the median filter that removes grain from the backgr
 BLUR_SIGMA = 0.7  # pixels: the Gaussian blur that removes grain from the ink
 STEP_KERNEL = 5  # pixels: a step of brightness at a sharp edge is measured over this distance
 CELL_SIDE = 8  # pixels: side of the square cells over which an image is averaged
-# Two percentiles of the ink that lie on empty paper, each with its z-score in a normal
-# distribution. On a small level, one digit may fill the image; its ink covers up to half of it.
+# Two percentiles of the ink values that fall on empty paper, each with its z-score in a normal
+# distribution. On a small level, one digit may cover up to half of the image.
 PAPER_PERCENTILES = (16, -1), (50, 0)
 PAPER_PERCENTILES_SMALL = (10, -1.28), (30, -0.52)
+MIN_WHITE = 0.05  # brightness: darker images are not stretched to the full contrast
 SMALL_LEVEL_SIDE = 256  # pixels: the longer side of a small level, at most
 
 
@@ -25,8 +26,8 @@ class Ink(NamedTuple):
 
     dark_ink: bool  # the polarity: dark on light, or light on dark
     values: np.ndarray  # 0 on empty paper and outside the sheet, negative where it is lighter
-    contrast_to_median: np.ndarray  # the same, against the median around each pixel
-    steps: np.ndarray  # differences of brightness within a few pixels, as the same share
+    contrast_to_median: np.ndarray  # (median around - pixel), divided like `values`
+    steps: np.ndarray  # local range of brightness less the background's, divided likewise
     noise: float  # standard deviation of `values` on empty paper
     paper: np.ndarray  # uint8, 1 on the sheet or, if there is none, everywhere
 
@@ -36,13 +37,13 @@ def find_ink(grey: np.ndarray, sheet: np.ndarray | None, dark_ink: bool) -> Ink:
     paper = np.ones(grey.shape, np.uint8)
     if sheet is not None:
         paper = cv2.resize(sheet, grey.shape[::-1], interpolation=cv2.INTER_NEAREST)
-    scale = np.float32(255 * max(np.percentile(grey[::4, ::4], 99.5), 0.05))  # white
+    white = np.float32(255 * max(grey.max(), MIN_WHITE))
     grey = cv2.GaussianBlur(255 * (grey if dark_ink else 1 - grey), (0, 0), BLUR_SIGMA)
     background, median = estimate_background(np.uint8(grey))
-    if dark_ink:
-        # A shadow darkens paper and ink by the same factor. The lower limit keeps the texture
-        # of dark tables weak.
-        scale = np.maximum(background, np.float32(background.max() / 2 + 1))
+    # A shadow darkens paper and dark ink by the same factor. The lower limit keeps the texture
+    # of dark tables weak.
+    shaded = np.maximum(background, np.float32(background.max() / 2 + 1))
+    scale = shaded if dark_ink else white
     values = (background - grey) / scale
     # The background's own steps are subtracted: the rims of blobs and pages are no strokes.
     steps = cv2.subtract(local_steps(np.uint8(grey)), local_steps(background)) / scale

@@ -3,8 +3,8 @@
 import numpy as np
 
 MAX_OFFSET = 0.6  # in y between neighbours on a line, in heights of the taller one
-# The least gap between two numbers, in typical heights, and against the 25th percentile of the
-# line's gaps: even gaps are inside one number.
+# A gap between two numbers is wider than this many median heights of the line's digits, and
+# than this many times the 25th percentile of its gaps: even gaps are inside one number.
 MIN_SPACE, MIN_SPACE_TO_GAP = 1.0, 2.5
 
 
@@ -26,7 +26,7 @@ def order_lines(boxes: np.ndarray) -> list[list[int]]:
     return sorted(lines, key=lambda line: y[line].mean())
 
 
-def starts_number(line: np.ndarray) -> list[bool]:
+def has_space_before(line: np.ndarray) -> list[bool]:
     """Whether each box (n, 4) of a line comes after a wide gap, and so starts a number."""
     if len(line) < 3:  # one gap has no other to compare with
         return [False] * len(line)

@@ -4,10 +4,9 @@ import cv2
 import numpy as np
 
 from photos.grouping import Shape
-from photos.strokes import distance, stroke_width
+from photos.strokes import distance_inside, stroke_width
 
-WHITE_PERCENTILE = 80  # of a digit's ink: what is stronger becomes white
-MIN_INK = 0.15  # share of white: weaker pixels do not count for a digit's size
+WHITE_PERCENTILE = 80  # of a digit's ink: it becomes white, and all that is stronger
 MIN_STROKE_WIDTH = 2.2  # pixels of the 20 x 20: MNIST's strokes are 2 to 3 wide
 
 
@@ -28,7 +27,7 @@ def to_mnist(ink: np.ndarray, shape: Shape) -> np.ndarray:
 def thicken(ink: np.ndarray, size: int) -> np.ndarray:
     """Widen strokes that would vanish in 20 x 20 pixels; `size` is the digit's longer side."""
     mask = ink > 0.5
-    grow = (MIN_STROKE_WIDTH * size / 20 - stroke_width(distance(mask)[mask].mean())) / 2
+    grow = (MIN_STROKE_WIDTH * size / 20 - stroke_width(distance_inside(mask)[mask].mean())) / 2
     if grow <= 0.25:
         return ink
     outside = cv2.distanceTransform(np.uint8(~mask), cv2.DIST_L2, 5)
@@ -41,7 +40,7 @@ def center_in_frame(ink: np.ndarray) -> np.ndarray:
     Their centre of mass lies at row and column 14, counted from 0: half a pixel below and to
     the right of the middle.
     """
-    scale = 20 / max(cv2.boundingRect(np.uint8(ink > MIN_INK))[2:])
+    scale = 20 / max(cv2.boundingRect(np.uint8(ink > 0))[2:])
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     ink = cv2.resize(ink, None, fx=scale, fy=scale, interpolation=method)
     moments = cv2.moments(ink)

@@ -3,20 +3,20 @@
 import cv2
 import numpy as np
 
-from photos.strokes import distance
+from photos.strokes import distance_inside
 
 # Shares are of the image's longer side.
-MIN_LENGTH, MIN_LENGTH_SHARE = 96, 0.25  # of a ruled line: in pixels and as a share
-MAX_THICKNESS, MAX_THICKNESS_SHARE = 5, 0.0125  # of a ruled line: pixels plus share
+MIN_LENGTH, MIN_LENGTH_SHARE = 88, 0.25  # of a ruled line: the larger of pixels and share
+MAX_THICKNESS, MAX_THICKNESS_SHARE = 5, 0.0125  # of a ruled line: the sum of pixels and share
 MAX_SLOPE = 0.2  # of a ruled line against the image's sides
 MAX_GAP = 0.1  # in a ruled line, as a share of its least length
 HOUGH_ANGLES = 360  # directions that are tried, half a degree apart
-# A stroke that crosses a ruled line is longer than this many thicknesses of it plus pixels.
+# A stroke crosses a ruled line if it is longer across it than the sum of these.
 CROSSING_THICKNESSES, CROSSING_PIXELS = 2, 2
 
 
 def find_ruled_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
-    """The pixels of ruled lines in a mask of ink; strokes that cross them stay.
+    """A mask of the ruled lines in a mask of ink, without the strokes that cross them.
 
     All are uint8 (height, width). Ruled lines are thin and straight, nearly level or upright,
     and reach the `edge` of the paper.
@@ -32,7 +32,7 @@ def find_ruled_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
     long &= np.bincount(labels[edge == 1], minlength=count) > 0
     if not long[1:].any():
         return np.zeros_like(mask)
-    lines = cv2.HoughLinesP(
+    segments = cv2.HoughLinesP(
         np.uint8(long)[labels] * mask,
         rho=1,
         theta=np.pi / HOUGH_ANGLES,
@@ -41,26 +41,26 @@ def find_ruled_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
         maxLineGap=MAX_GAP * min_length,
     )
     level, upright = np.zeros((2, *mask.shape), np.uint8)
-    for x, y, x2, y2 in [] if lines is None else lines.reshape(-1, 4).tolist():
+    for x, y, x2, y2 in [] if segments is None else segments.reshape(-1, 4).tolist():
         for drawn, across, along in ((level, y2 - y, x2 - x), (upright, x2 - x, y2 - y)):
             if abs(across) < MAX_SLOPE * abs(along):
                 cv2.line(drawn, (x, y), (x2, y2), 1, max_thickness // 2)
-    return leave_crossing_strokes(mask, level, upright, max_thickness)
+    return without_crossing_strokes(mask, level, upright, max_thickness)
 
 
-def leave_crossing_strokes(
+def without_crossing_strokes(
     mask: np.ndarray, level: np.ndarray, upright: np.ndarray, max_thickness: int
 ) -> np.ndarray:
-    """Level and upright lines, without the strokes that cross them; all are (height, width).
+    """The ruled lines, level and upright, without the strokes that cross them.
 
-    A stroke that crosses a line is longer across it than the line is thick.
+    The masks are uint8 (height, width), `max_thickness` is in pixels.
     """
     inner_kernel = np.ones((max_thickness // 2, max_thickness // 2))
     inner = cv2.erode(level | upright, inner_kernel) & mask == 1
+    crossing = max_thickness
     if inner.any():
-        thickness = 2 * np.median(distance(mask)[inner])
-        crossing = CROSSING_PIXELS + int(CROSSING_THICKNESSES * thickness)
-        max_thickness = min(max_thickness, crossing)
-    down = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((max_thickness, 1)))
-    right = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((1, max_thickness)))
-    return level & (upright | ~down) | upright & ~right
+        thickness = 2 * np.median(distance_inside(mask)[inner])
+        crossing = min(crossing, CROSSING_PIXELS + int(CROSSING_THICKNESSES * thickness))
+    tall = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((crossing, 1)))
+    wide = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((1, crossing)))
+    return level & (upright | ~tall) | upright & ~wide

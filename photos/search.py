@@ -10,18 +10,18 @@ from photos.components import Components, find_components
 from photos.files import read_image, resize, to_grey, to_upright_rgb
 from photos.grouping import group_components, split_touching
 from photos.ink import find_ink
-from photos.lines import order_lines, starts_number
+from photos.lines import has_space_before, order_lines
 from photos.mnist_form import to_mnist
 from photos.sheet import find_sheet
 
-# The image is searched at up to three sizes, the levels: these two, which find large digits,
-# and its own. All limits in pixels are the same on each level.
+# An image is searched at up to three sizes, the levels: these two, for large digits, and its
+# own. All limits in pixels are the same on each level.
 LEVEL_SIDES = 128, 448  # pixels of the longer side
 MIN_LEVEL_SIDE = 96  # pixels: smaller images are enlarged
-MARGIN_BELOW = 24  # pixels: a smaller image gets a margin, since a digit fills it
+MARGIN_BELOW = 24  # pixels: a smaller image gets a margin, since its digit fills it
 ONE_POLARITY_BELOW = 128  # pixels: a smaller image has one background, seen at its frame
 SHEET_ABOVE = 384  # pixels: only a larger image may show a sheet of paper on a table
-MIN_SCORE = 0.012  # of writing: length of black strokes / size of the level
+MIN_SCORE = 0.012  # of writing: weighted stroke length / longer side of the level
 
 
 class Digit(NamedTuple):
@@ -37,7 +37,7 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
 
     `picture` is an image of any mode and size, or a path for `read_image`. Returns the lines
     in reading order, an empty list if the picture has no writing. The boxes are in pixels of
-    the picture as it is, turned upright. Raises InputError, as `read_image` does.
+    the picture as it is, turned upright. For a path, raises InputError as `read_image` does.
     """
     is_image = isinstance(picture, Image.Image)
     image = to_upright_rgb(picture) if is_image else read_image(picture)
@@ -58,7 +58,7 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
     return [
         [
             Digit(tuple(in_picture[i]), to_mnist(components.ink, shapes[i]), space)
-            for i, space in zip(line, starts_number(boxes[line]), strict=True)
+            for i, space in zip(line, has_space_before(boxes[line]), strict=True)
         ]
         for line in order_lines(boxes)
     ]
@@ -80,7 +80,7 @@ def find_writing(grey: np.ndarray) -> Components:
     best = None
     for side in [*coarser, max(longest, MIN_LEVEL_SIDE)]:
         if side > LEVEL_SIDES[-1] and best.dark_ink:
-            # This saves time. Light ink may be a white sheet, so then try both.
+            # A second polarity at full size takes time. But light ink may be a white sheet.
             polarities = [True]
         for dark_ink in polarities:
             found = find_components(find_ink(resize(grey, side), sheet, dark_ink))

@@ -6,15 +6,19 @@ import numpy as np
 from photos.files import resize
 
 SEARCH_SIDE = 128  # pixels: the image is reduced to this longer side
-WRITING_KERNEL = 9  # pixels: wider than strokes, and than things that a sheet touches
+WRITING_KERNEL = 9  # pixels: wider than strokes, and than what links a sheet to other things
 EDGE_KERNEL = 5  # pixels: wider than a sharp edge
 MAX_EDGE_RATIO = 0.85  # darker side / brighter side of a sharp edge
 MIN_AREA = 0.06  # of a sheet, as a share of the image
 MIN_CONVEXITY = 0.93  # area of a sheet / area of its convex hull
-MAX_AT_FRAME = 0.3  # share of a sheet's outline on the image's frame: a shadow has more
-# A pixel of a sheet is bright if the median around the sheet is below this share of it.
-MAX_AROUND = 0.8
-MIN_BRIGHT = 0.92  # share of a sheet's pixels that are bright: a light digit 0 has less
+MAX_AT_FRAME = (
+    0.3  # share of a sheet's outline on the image's frame; a shadow's share is larger
+)
+# A pixel of a sheet is bright if this share of it exceeds the median around the sheet.
+MAX_AROUND_TO_SHEET = 0.8
+MIN_BRIGHT_SHARE = (
+    0.92  # share of a sheet's pixels that are bright; a light 0 has a smaller one
+)
 
 
 def find_sheet(grey: np.ndarray) -> np.ndarray | None:
@@ -28,8 +32,8 @@ def find_sheet(grey: np.ndarray) -> np.ndarray | None:
     paper = cv2.morphologyEx(grey + 1e-3, cv2.MORPH_CLOSE, kernel)  # without the writing
     paper = cv2.morphologyEx(paper, cv2.MORPH_OPEN, kernel)  # apart from what it touches
     square = np.ones((EDGE_KERNEL, EDGE_KERNEL))
-    even = cv2.erode(paper, square) > MAX_EDGE_RATIO * cv2.dilate(paper, square)
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(np.uint8(even))
+    smooth = cv2.erode(paper, square) > MAX_EDGE_RATIO * cv2.dilate(paper, square)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(np.uint8(smooth))
     for label in np.argsort(-stats[:, cv2.CC_STAT_AREA]):
         region = cv2.dilate(np.uint8(labels == label), square)  # the edges were blurred
         if label == 0 or region.mean() < MIN_AREA:
@@ -45,6 +49,6 @@ def find_sheet(grey: np.ndarray) -> np.ndarray | None:
         ):
             continue
         around = np.median(grey[sheet == 0])
-        if np.mean(MAX_AROUND * grey[sheet == 1] > around) > MIN_BRIGHT:
+        if np.mean(MAX_AROUND_TO_SHEET * grey[sheet == 1] > around) > MIN_BRIGHT_SHARE:
             return sheet
     return None

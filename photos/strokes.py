@@ -6,20 +6,21 @@ import numpy as np
 from photos.ink import Ink, average_cells
 
 MIN_ELONGATION = 2.4  # area / squared stroke width: a blob has less
-MIN_CLEAR = 8  # contrast of a clear stroke / texture around it
+MIN_CONTRAST_TO_TEXTURE = 8  # contrast of a clear stroke / texture around it
 TEXTURE_KERNEL = 9  # cells: the texture around a pixel is measured in a square of 9 x 9 cells
-EXPONENT = 4  # of sharpness and clearness: such strokes win over blurred ones and texture
+SHARPNESS_EXPONENT = 4  # of sharpness and clearness: blurred strokes and texture count little
 
 
-def stroke_lengths(
+def weighted_stroke_lengths(
     ink: Ink, values: np.ndarray, labels: np.ndarray, area: np.ndarray
 ) -> np.ndarray:
     """The weighted length in pixels of the strokes of n connected components: (n,).
 
-    A blob has the length 0. The weights are contrast, sharpness (step of brightness at the
-    outline / contrast) and clearness (contrast against the texture around), each about 1 at
-    most. `values` is the ink without ruled lines and what is cut off, `labels` are 0 for the
-    rest of the image; both are (height, width). `area` is (n,), in pixels.
+    Each weight is about 1 at most: contrast, and to the fourth power sharpness (step of
+    brightness at the outline / contrast) and clearness (contrast against the texture around).
+    A blob has the length 0. `values` is the ink without ruled lines and what is cut off,
+    `labels` are 0 for the rest of the image; both are (height, width). `area` is (n,), in
+    pixels.
     """
     mask = np.uint8(labels > 0)
     inside = np.flatnonzero(mask)
@@ -33,14 +34,14 @@ def stroke_lengths(
     # Against the median, the dark part of a gradient has no contrast.
     contrast = mean(np.minimum(values, ink.contrast_to_median), inside).clip(0)
     sharpness = mean(np.minimum(1, ink.steps / np.maximum(contrast[labels], 1e-6)), outline)
-    texture = np.sqrt(mean(power_around(values, mask), inside))
-    clearness = np.minimum(1, contrast / np.maximum(MIN_CLEAR * texture, 1e-6))
-    width = np.maximum(stroke_width(mean(distance(mask), inside)), 1)
+    texture = np.sqrt(mean(texture_power(values, mask), inside))
+    clearness = np.minimum(1, contrast / np.maximum(MIN_CONTRAST_TO_TEXTURE * texture, 1e-6))
+    width = np.maximum(stroke_width(mean(distance_inside(mask), inside)), 1)
     is_stroke = area > MIN_ELONGATION * width**2
-    return is_stroke * (sharpness * clearness) ** EXPONENT * contrast * area / width
+    return is_stroke * (sharpness * clearness) ** SHARPNESS_EXPONENT * contrast * area / width
 
 
-def power_around(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def texture_power(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The mean square of the `values` around each pixel, without those near the `mask`."""
     outside = 1 - np.float32(cv2.dilate(mask, np.ones((3, 3))))
     power, count = (
@@ -50,14 +51,14 @@ def power_around(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return cv2.resize(power / np.maximum(count, 1e-3), values.shape[::-1])
 
 
-def distance(mask: np.ndarray) -> np.ndarray:
+def distance_inside(mask: np.ndarray) -> np.ndarray:
     """The distance in pixels of each pixel of a mask (height, width) from its outside."""
     padded = cv2.copyMakeBorder(np.uint8(mask), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
     return cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
 
 
 def stroke_width(mean_distance: np.ndarray) -> np.ndarray:
-    """The width w in pixels of strokes, from the mean `distance` d of their pixels.
+    """The width w in pixels of strokes, from the mean `distance_inside` d of their pixels.
 
     In a bar of odd width, d = (w + 1)^2 / 4w. This solves it for w.
     """

@@ -108,10 +108,8 @@ def test_replace_on_success_replaces_all(tmp_path):
         assert folder.parent == tmp_path  # on the same disk, so that replacing is one step
         (folder / "replaced").write_text("new")
         assert (tmp_path / "replaced").read_text() == "old"
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
-        "kept": "old",
-        "replaced": "new",
-    }
+    texts = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert texts == {"kept": "old", "replaced": "new"}
 
 
 def test_replace_on_success_changes_nothing_on_an_error(tmp_path):

@@ -337,7 +337,9 @@ def test_lines_of_paper_are_no_digits(gap, width, ink, squared):
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 1000), (1000, 1), (2, 3), (1600, 20)])
 def test_pictures_of_odd_shapes_are_searched_too(shape):
-    find_digits(picture(np.random.default_rng(0).random(shape)))
+    lines = find_digits(picture(np.random.default_rng(0).random(shape)))
+    corners = np.reshape([digit.box for line in lines for digit in line], (-1, 2))
+    assert np.all((corners >= 0) & (corners <= shape[::-1]))
 
 
 # --- what is read

@@ -200,7 +200,7 @@ def test_images_that_cannot_be_read_do_not_stop_the_others(predict_main, own, tm
     status, printed = predict_main(own, "--csv", table, "nowhere.png")
     assert status == 2
     others, *complaints, error = printed.err.splitlines()
-    assert others == "predict.py: left out 1 file that is no image: notes.txt"
+    assert others == "predict.py: left out 1 file of another type: notes.txt"
     bad = [*(f"{own}/{n}.png" for n in (2, 3, 4)), "nowhere.png"]
     assert [line.split(": ")[1] for line in complaints] == bad
     assert complaints[2].endswith(": no digit found")
@@ -226,8 +226,11 @@ def test_files_and_folders_as_users_name_them(
     (own / "1.png").rename(tmp_path / "-1.png")
     monkeypatch.chdir(tmp_path)
     status, printed = predict_main("--", "-1.png", model=trained_file.parent)
-    assert status == 0
-    assert printed.out.startswith("-1.png  ")
+    assert (status, printed.out[:8]) == (0, "-1.png  ")
+    Path("outputs").mkdir()
+    Path("outputs/predictions.png").touch()  # by default, this file may be replaced
+    options = ["--model", str(trained_file), "--output", "./outputs/predictions.png"]
+    assert predict.parse_arguments([".", *options]).images == ["."]
 
 
 def test_of_many_images_the_least_certain_are_kept_and_drawn(
@@ -240,18 +243,18 @@ def test_of_many_images_the_least_certain_are_kept_and_drawn(
     kept = []
     monkeypatch.setattr(predict, "least_certain", least_certain)
     monkeypatch.setattr(plots, "MAX_PANELS", 3)
-    monkeypatch.setattr(predict, "BATCH", 4)
+    monkeypatch.setattr(predict, "PICTURES_PER_BATCH", 4)
     _, printed = predict_main(own)
     assert max(kept) <= 2 * 3 + 1  # so that memory does not grow with the images
     panels, unsure, title = drawn
     everything = sorted(float(line.split()[2]) for line in printed.out.splitlines()[:-1])
     assert [round(100 * float(panel.confidence[0]), 1) for panel in panels] == everything[:3]
     assert title.endswith(": the 3 least certain of 10 images")
-    assert unsure == predict.UNSURE
+    assert unsure == predict.UNSURE_BELOW
     for panel in panels:
         mnist = bundled_digits.x_test[int(panel.name.removesuffix(".png")) - 1] / 255
         assert panel.image.mean() > 128  # as it was given, dark on light
-        assert np.abs(panel.digits[0] - mnist).mean() < 0.1
+        assert np.abs(panel.pixels[0] - mnist).mean() < 0.1
         assert f"{panel.name}  {panel.y_pred[0]}" in printed.out
 
 
@@ -261,7 +264,7 @@ def test_large_pictures_are_kept_small_to_be_drawn(
     written(bundled_digits.x_test[:1]).resize((1500, 1600)).save(tmp_path / "x.png")
     predict_main(tmp_path / "x.png")
     ((panel,), *_) = drawn
-    assert max(panel.image.shape) == plots.PANEL_PIXELS
+    assert max(panel.image.shape) == plots.MAX_PICTURE_SIDE
     ink = np.argwhere(panel.image.min(axis=2) < 128)
     (top, left), (bottom, right) = ink.min(axis=0), ink.max(axis=0)
     assert panel.boxes[0] == pytest.approx((left, top, right, bottom), abs=20)

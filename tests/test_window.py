@@ -20,7 +20,7 @@ from scipy import ndimage
 import predict
 import window
 from conftest import ROOT, run
-from window import HEIGHT, PEN, WIDTH, Answer, DrawingWindow
+from window import PAPER_HEIGHT, PAPER_WIDTH, PEN_WIDTH, Answer, DrawingWindow
 
 BLUE, GREEN = "#0000FF", "#00FF00"
 ONE = [(200, 200), (200, 300), (200, 400)]
@@ -108,7 +108,7 @@ def test_what_is_read_is_what_is_seen(pen):
     pen.draw(arc(500, 400, 300, 200, 0, 300))
     pen.window.answer = Answer()
     pen.window.redraw()
-    rows, columns = np.mgrid[8:HEIGHT:8, 8:WIDTH:8]
+    rows, columns = np.mgrid[8:PAPER_HEIGHT:8, 8:PAPER_WIDTH:8]
     x, y = np.rint(pen.window.paper.transData.transform(np.c_[columns.ravel(), rows.ravel()])).T
     seen = pen.screen()[599 - y.astype(int), x.astype(int)].mean(axis=1)
     read = pen.papers[-1][rows, columns].ravel()
@@ -128,7 +128,7 @@ def test_a_stroke_is_seen_while_it_is_drawn_and_can_be_dropped(pen):
     for point in BAR[1:]:
         pen.mouse("motion_notify", *point)
     longer = len(pen.shows("black")) - black - dot
-    assert longer == pytest.approx(200 * 0.633 * PEN * 0.633, rel=0.2)
+    assert longer == pytest.approx(200 * 0.633 * PEN_WIDTH * 0.633, rel=0.2)
     pen.key("ctrl+z")
     assert pen.window.strokes == [pytest.approx(np.array(ONE), abs=2)]
 
@@ -137,7 +137,7 @@ def test_no_ink_touches_the_edge_of_the_paper(pen):
     for outside in ((450, -90), (-90, 360), (990, 360), (450, 810)):
         pen.draw([(450, 360), outside])
     rows, columns = np.nonzero(pen.papers[-1] < 128)
-    margins = rows.min(), columns.min(), HEIGHT - rows.max(), WIDTH - columns.max()
+    margins = rows.min(), columns.min(), PAPER_HEIGHT - rows.max(), PAPER_WIDTH - columns.max()
     assert margins == pytest.approx((10, 10, 10, 10), abs=2)
 
 
@@ -155,7 +155,9 @@ def test_a_fast_stroke_is_smooth_and_as_wide_as_the_pen(pen):
     rows, columns = np.nonzero(pen.papers[-1] < 128)
     radius = np.hypot(columns + 0.5 - 450, rows + 0.5 - 360)[columns < 450]  # not the ends
     # The curve stays at 190 to 191. Straight lines from point to point would reach 200.
-    assert (radius.min(), radius.max()) == pytest.approx((190 - PEN / 2, 191 + PEN / 2), abs=1)
+    assert (radius.min(), radius.max()) == pytest.approx(
+        (190 - PEN_WIDTH / 2, 191 + PEN_WIDTH / 2), abs=1
+    )
 
 
 def test_reading_is_shown_for_the_digit_drawn_last_or_clicked_on(pen):
@@ -166,7 +168,9 @@ def test_reading_is_shown_for_the_digit_drawn_last_or_clicked_on(pen):
     blue, green = pen.shows(BLUE), pen.shows(GREEN)
     assert len(green) > 2000  # the bar of the 1, and box and label
     assert 300 < len(blue) < 1000
-    right, bottom = pen.window.paper.transData.transform((200 + PEN / 2, 400 + PEN / 2))
+    right, bottom = pen.window.paper.transData.transform(
+        (200 + PEN_WIDTH / 2, 400 + PEN_WIDTH / 2)
+    )
     lower = blue[blue[:, 0] > 599 - bottom - 50]  # without the label
     assert lower.max(axis=0) == pytest.approx((600 - bottom, right), abs=2)
     pen.draw([(201, 300), (202, 301)])  # a click
@@ -305,4 +309,4 @@ def test_a_real_mouse_draws_in_a_real_window(display, trained_file, tmp_path):
     ink = np.argwhere(np.asarray(Image.open(tmp_path / "drawing.png")) < 128)
     (top, left), (bottom, right) = ink.min(axis=0), ink.max(axis=0)
     assert (top, bottom) == pytest.approx((127, 456), abs=6)
-    assert right - left == pytest.approx(PEN, abs=2)
+    assert right - left == pytest.approx(PEN_WIDTH, abs=2)

@@ -153,6 +153,7 @@ def test_an_idx_file(check, folder, random_digits, raw, message):
     [
         ("--model no.keras", 'no.keras not found; run "python train.py" first'),
         ("--model .", "model.keras not found"),
+        ("--data=", "No such file"),
         ("--count 0", "--count must be at least 1"),
         ("--count 21", "--count 21 is more than the 20 test images"),
         ("--output .", "--output must name a file"),
@@ -168,6 +169,7 @@ def test_an_idx_file(check, folder, random_digits, raw, message):
         ("a.png --count 10", "leave out IMAGE"),
         ("a.png --data digits.npz", "leave out IMAGE"),
         ("a.png --output ./a.png", "--output would replace the image ./a.png"),
+        ("a.txt --csv ./a.txt", "--csv would replace the image ./a.txt"),
         (". --output digits.npz", "--output would replace the image digits.npz"),
         ("a.png", "a.png: No such file"),
         ("outputs/none", "outputs/none: a folder with no image files in it"),
@@ -194,11 +196,17 @@ IMAGE = keras.Input((28, 28))
         ([IMAGE, FLATTEN(), DENSE(10)], "wrong.keras: its outputs are no probabilities"),
         ([IMAGE, FLATTEN(), DENSE(10, "sigmoid")], "end it with a softmax"),
     ],
-    ids=["code", "783 inputs", "any inputs", "11 outputs", "no softmax", "sigmoids"],
 )
 def test_a_model_of_other_layers(check, layers, message):
     keras.Sequential(layers).save("wrong.keras")
     check(predict, ["--data", "digits.npz", "--model", "wrong.keras"], message)
+
+
+def test_a_model_of_three_inputs(check):
+    inputs = [keras.Input((3,)) for _ in range(3)]
+    outputs = DENSE(10, "softmax")(keras.layers.Concatenate()(inputs))
+    keras.Model(inputs, outputs).save("wrong.keras")
+    check(predict, ["--data", "digits.npz", "--model", "wrong.keras"], "wrong.keras ")
 
 
 @pytest.mark.parametrize("length", [0, 30, 30_000])
