@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 PICTURES_PER_BATCH = 20  # pictures in each call of the model: a call has a fixed cost
 MAX_NAMED = 5  # file names in the warning about files that are not images
 DEFAULT_COUNT = 10  # test images that are read by default
-UNSURE_BELOW = 0.6  # confidence: below it, a box is red and the second guess is printed
+UNSURE_BELOW = 0.6  # confidence: below it, a box is orange and the second guess printed
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -223,8 +223,8 @@ def predict_pictures(model: "keras.Model", paths: Sequence[str], plot_path: Path
     if others:
         names = ", ".join(Path(other).name for other in others[:MAX_NAMED])
         more = ", ..." if len(others) > MAX_NAMED else ""
-        files = "files of other types" if len(others) > 1 else "file of another type"
-        warn(f"left out {len(others):,} {files}: {names}{more}")
+        noun = "files of other types" if len(others) > 1 else "file of another type"
+        warn(f"left out {len(others):,} {noun}: {names}{more}")
     return report_readings(read_pictures(model, images), len(images), plot_path)
 
 

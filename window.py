@@ -24,10 +24,7 @@ from PIL import Image
 
 DPI = 100
 WINDOW_SIZE = (1000, 600)  # pixels: size of the window when it opens
-PAPER_WIDTH, PAPER_HEIGHT = (
-    900,
-    720,
-)  # pixels: size of the paper, however large it is on the screen
+WIDTH, HEIGHT = 900, 720  # pixels: size of the paper, however large it is on the screen
 PEN_WIDTH = 11  # pixels: 1.2 % of the paper's width, as a pen on a small note
 MARGIN = 16  # pixels that the pen keeps from the edge: ink at the edge counts as cut off
 MAX_CLICK = 4  # pixels: a stroke that is shorter is a click
@@ -140,10 +137,7 @@ class DrawingWindow:
         self.answer = Answer()
         self.versions = [[]]  # the finished strokes after each change, for undo
         self.stroke = []  # points (x, y) of the unfinished stroke
-        self.focus = (
-            0,
-            0,
-        )  # last point drawn or clicked: the panel shows the digit nearest
+        self.focus = (0, 0)  # last point drawn or clicked: the panel shows the nearest digit
         figure.set_facecolor(GREYS["window"])
         self.lay_out_paper()
         self.lay_out_panel()
@@ -159,9 +153,7 @@ class DrawingWindow:
     def lay_out_paper(self) -> None:
         """Add the paper and what is drawn and written on it."""
         self.paper = self.figure.add_axes((0.03, PANEL_BOTTOM, 0.6, 0.76), anchor="W")
-        self.paper.set(
-            xlim=(0, PAPER_WIDTH), ylim=(PAPER_HEIGHT, 0), aspect="equal", navigate=False
-        )
+        self.paper.set(xlim=(0, WIDTH), ylim=(HEIGHT, 0), aspect="equal", navigate=False)
         self.paper.set(xticks=[], yticks=[])
         self.paper.spines[:].set_color(GREYS["lines"])
         style = {"fill": False, "capstyle": "round", "joinstyle": "round", "animated": True}
@@ -170,13 +162,9 @@ class DrawingWindow:
         self.marks = []  # boxes and their labels
         self.title = self.paper.text(0, -14, "", animated=True)
         style = {"ha": "center", "color": GREYS["text"], "animated": True}
-        self.hint = self.paper.text(
-            PAPER_WIDTH / 2, PAPER_HEIGHT / 2, "Draw digits here", **style
-        )
+        self.hint = self.paper.text(WIDTH / 2, HEIGHT / 2, "Draw digits here", **style)
         self.hint.set_fontsize(20)
-        self.message = self.paper.text(
-            PAPER_WIDTH / 2, PAPER_HEIGHT - 20, "", fontsize=9, **style
-        )
+        self.message = self.paper.text(WIDTH / 2, HEIGHT - 20, "", fontsize=9, **style)
 
     def lay_out_panel(self) -> None:
         """Add the picture that the network sees of a digit, and a bar for each answer."""
@@ -263,9 +251,7 @@ class DrawingWindow:
     def position(self, event: MouseEvent) -> tuple[float, float]:
         """Where on the paper an event happened, in its pixels and within its margin."""
         x, y = self.paper.transData.inverted().transform((event.x, event.y))
-        return np.clip(x, MARGIN, PAPER_WIDTH - MARGIN), np.clip(
-            y, MARGIN, PAPER_HEIGHT - MARGIN
-        )
+        return np.clip(x, MARGIN, WIDTH - MARGIN), np.clip(y, MARGIN, HEIGHT - MARGIN)
 
     def press_key(self, event: KeyEvent) -> None:
         """Do what the key stands for."""
@@ -340,10 +326,9 @@ class DrawingWindow:
         """Keep the parts that never change, after matplotlib has drawn the whole window."""
         points = 72 / self.figure.dpi
         for patch in (self.ink, self.tip):
-            patch.set_linewidth(PEN_WIDTH * self.paper.bbox.width / PAPER_WIDTH * points)
-        self.area = Bbox([(0, PANEL_BOTTOM - 0.01), (1, 1)]).transformed(
-            self.figure.transFigure
-        )
+            patch.set_linewidth(PEN_WIDTH * self.paper.bbox.width / WIDTH * points)
+        area = Bbox([(0, PANEL_BOTTOM - 0.01), (1, 1)])
+        self.area = area.transformed(self.figure.transFigure)
         self.background = self.canvas.copy_from_bbox(self.area)
         self.redraw()
 
@@ -424,13 +409,13 @@ def curve(points: Sequence[tuple[float, float]]) -> Curve:
 
 def rasterise(strokes: Sequence[Sequence[tuple[float, float]]]) -> np.ndarray:
     """Paper with strokes on it, (720, 900) uint8 with 255 for white."""
-    renderer = RendererAgg(PAPER_WIDTH, PAPER_HEIGHT, dpi=72)
+    renderer = RendererAgg(WIDTH, HEIGHT, dpi=72)
     pen = renderer.new_gc()
     pen.set_linewidth(PEN_WIDTH)
     pen.set_capstyle("round")
     pen.set_joinstyle("round")
     path = Curve.make_compound_path(*map(curve, strokes))
-    renderer.draw_path(pen, path, Affine2D().scale(1, -1).translate(0, PAPER_HEIGHT))
+    renderer.draw_path(pen, path, Affine2D().scale(1, -1).translate(0, HEIGHT))
     opacity = np.asarray(renderer.buffer_rgba())[..., 3]
     return 255 - opacity
 

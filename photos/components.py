@@ -11,9 +11,7 @@ from photos.strokes import weighted_stroke_lengths
 
 MIN_CONTRAST = 0.05  # of ink: the texture of the background has less
 MIN_CONTRAST_TO_NOISE = 5  # contrast of ink / standard deviation of the noise
-HYSTERESIS = (
-    0.75  # a component ends at this share of the threshold that its strongest ink passes
-)
+HYSTERESIS = 0.75  # contrast where a component ends / threshold that its strongest ink passes
 # A component that is cut off has its centre this near to the edge of the paper, as a share of
 # the image's shorter side.
 MAX_CUT_OFF_DEPTH = 0.2
@@ -47,11 +45,9 @@ def find_components(ink: Ink) -> Components:
     values, labels, stats = remove_lines_and_cut_off(ink)
     boxes = np.hstack([stats[:, :2], stats[:, :2] + stats[:, 2:4]])
     width, height = stats[:, 2], stats[:, 3]
-    may_be_digit = (np.maximum(width, height) >= MIN_SIZE) & (
-        height > MIN_HEIGHT_TO_WIDTH * width
-    )
-    area = stats[:, cv2.CC_STAT_AREA]
-    length = weighted_stroke_lengths(ink, values, labels, area)
+    may_be_digit = np.maximum(width, height) >= MIN_SIZE
+    may_be_digit &= height > MIN_HEIGHT_TO_WIDTH * width
+    length = weighted_stroke_lengths(ink, values, labels, stats[:, cv2.CC_STAT_AREA])
     length[find_drawn_boxes(boxes, length * may_be_digit)] = 0
     return Components(ink.dark_ink, values, labels, boxes, length, may_be_digit)
 
@@ -66,7 +62,7 @@ def remove_lines_and_cut_off(ink: Ink) -> tuple[np.ndarray, np.ndarray, np.ndarr
     for _ in range(2):  # what the first pass removes is often the strongest ink
         strong = max(otsu_threshold(values), MIN_CONTRAST_TO_NOISE * ink.noise, MIN_CONTRAST)
         mask = np.uint8(values > HYSTERESIS * strong)
-        if ruled is None:  # the second mask has no lines left
+        if ruled is None:  # the second pass has no ruled lines left
             ruled = find_ruled_lines(mask, edge)
         count, labels, stats, centers = cv2.connectedComponentsWithStats(mask & ~ruled)
         cut_off = is_cut_off(labels, stats, centers, edge)

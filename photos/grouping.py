@@ -75,9 +75,8 @@ def may_share_digit(boxes: np.ndarray, other: np.ndarray, typical: float) -> np.
     narrower = np.minimum(boxes[:, 2] - boxes[:, 0], other[2] - other[0])
     height = np.maximum(boxes[:, 3], other[3]) - np.minimum(boxes[:, 1], other[1])
     taller = np.maximum(boxes[:, 3] - boxes[:, 1], other[3] - other[1])
-    return (shared > MIN_OVERLAP * narrower) & (
-        height < MAX_HEIGHT * np.maximum(typical, taller)
-    )
+    low = height < MAX_HEIGHT * np.maximum(typical, taller)
+    return low & (shared > MIN_OVERLAP * narrower)
 
 
 def to_shape(group: list[int], components: Components) -> Shape:

@@ -20,7 +20,7 @@ from scipy import ndimage
 import predict
 import window
 from conftest import ROOT, run
-from window import PAPER_HEIGHT, PAPER_WIDTH, PEN_WIDTH, Answer, DrawingWindow
+from window import HEIGHT, PEN_WIDTH, WIDTH, Answer, DrawingWindow
 
 BLUE, GREEN = "#0000FF", "#00FF00"
 ONE = [(200, 200), (200, 300), (200, 400)]
@@ -108,7 +108,7 @@ def test_what_is_read_is_what_is_seen(pen):
     pen.draw(arc(500, 400, 300, 200, 0, 300))
     pen.window.answer = Answer()
     pen.window.redraw()
-    rows, columns = np.mgrid[8:PAPER_HEIGHT:8, 8:PAPER_WIDTH:8]
+    rows, columns = np.mgrid[8:HEIGHT:8, 8:WIDTH:8]
     x, y = np.rint(pen.window.paper.transData.transform(np.c_[columns.ravel(), rows.ravel()])).T
     seen = pen.screen()[599 - y.astype(int), x.astype(int)].mean(axis=1)
     read = pen.papers[-1][rows, columns].ravel()
@@ -137,7 +137,7 @@ def test_no_ink_touches_the_edge_of_the_paper(pen):
     for outside in ((450, -90), (-90, 360), (990, 360), (450, 810)):
         pen.draw([(450, 360), outside])
     rows, columns = np.nonzero(pen.papers[-1] < 128)
-    margins = rows.min(), columns.min(), PAPER_HEIGHT - rows.max(), PAPER_WIDTH - columns.max()
+    margins = rows.min(), columns.min(), HEIGHT - rows.max(), WIDTH - columns.max()
     assert margins == pytest.approx((10, 10, 10, 10), abs=2)
 
 
