@@ -23,7 +23,7 @@ def run_script(name: str, script: Callable[[], None]) -> int:
     130, a pipe that its reader has closed gives 1. Every other exception is a bug and keeps
     its traceback. SIGTERM removes temporary files and ends the program with status 143.
     """
-    open_closed_streams()
+    prepare_streams()
     previous_handler = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         script()
@@ -50,8 +50,8 @@ def to_message(error: Exception) -> str:
     return str(error)
 
 
-def open_closed_streams() -> None:
-    """Reopen standard streams that the shell has closed; let them print every file name."""
+def prepare_streams() -> None:
+    """Reopen standard streams that the shell has closed; let all print any file name."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)

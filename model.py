@@ -10,7 +10,7 @@ import numpy as np
 
 from cli import InputError
 
-# TensorFlow reads these when it is imported.
+# Keras and TensorFlow read these when they are imported.
 os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the user has set
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors only
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # oneDNN logs a banner and saves no time
@@ -155,7 +155,7 @@ class RandomAugmentation(keras.layers.Layer):
         shear: float = 0.1,
         elastic: float = 1.2,
     ) -> None:
-        """Store the ranges and compute the basis of all displacements."""
+        """Store the ranges and compute the basis of all coordinates."""
         super().__init__()
         affine = [math.radians(rotation), shear, zoom, zoom, shift, shift]
         self.ranges = np.array(affine + 2 * ELASTIC_GRID_SIDE**2 * [elastic], np.float32)
@@ -173,13 +173,12 @@ class RandomAugmentation(keras.layers.Layer):
         """In training, augment each image with its own draws; else return `images`."""
         if not training:
             return images
-        # XLA's code for this algorithm is several times faster than for the default one.
         random = tf.random.stateless_uniform(
             (keras.ops.shape(images)[0], len(self.ranges)),
             self.seed_generator.next(),
             minval=-1,
             maxval=1,
-            alg="philox",
+            alg="philox",  # several times faster under XLA than the default
         )
         draws = self.ranges * random
         angle, shear, zoom_y, zoom_x, shift_y, shift_x = tf.unstack(draws[:, :6], axis=1)
@@ -203,15 +202,15 @@ def sample_bilinear(images: tf.Tensor, y: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
     padded = tf.reshape(tf.pad(images, ((0, 0), (1, 2), (1, 2))), (-1, 31 * 31))
     y, x = tf.clip_by_value(y + 1, 0, 29), tf.clip_by_value(x + 1, 0, 29)
     top, left = tf.floor(y), tf.floor(x)
-    below, right = y - top, x - left  # weights of the lower and the right neighbours
+    weight_y, weight_x = y - top, x - left  # of the lower and the right pixels
     top_left = tf.cast(31 * top + left, tf.int32)
 
     def pixel(offset: int) -> tf.Tensor:
         return tf.gather(padded, top_left + offset, axis=1, batch_dims=1)
 
-    upper = (1 - right) * pixel(0) + right * pixel(1)
-    lower = (1 - right) * pixel(31) + right * pixel(32)
-    return tf.reshape((1 - below) * upper + below * lower, (-1, 28, 28))
+    upper = (1 - weight_x) * pixel(0) + weight_x * pixel(1)
+    lower = (1 - weight_x) * pixel(31) + weight_x * pixel(32)
+    return tf.reshape((1 - weight_y) * upper + weight_y * lower, (-1, 28, 28))
 
 
 def load_model(path: str) -> keras.Model:
@@ -233,6 +232,7 @@ def load_model(path: str) -> keras.Model:
     if not fits:
         raise InputError(f"{path} maps {shape} to {outputs}, expected 28 x 28 pixels to (10,)")
     model = keras.Sequential([keras.Input((28, 28)), keras.layers.Reshape(shape), loaded])
+    # An empty image and one with ink: a softmax gives sums of 1 for any image.
     sums = model(np.stack([np.zeros((28, 28)), np.eye(28)])).numpy().clip(0).sum(axis=1)
     if not np.allclose(sums, 1, atol=1e-3):
         raise InputError(f"{path}: its outputs are no probabilities; end it with a softmax")

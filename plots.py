@@ -29,7 +29,7 @@ STRIP_CELL = (42, 30)  # pixels: height, width
 STRIP_LABEL_HEIGHT = 12  # pixels: height of the label
 STRIP_COLUMNS = 16
 MAX_CELL_WIDTH = 0.6  # inches: a cell is not drawn wider
-LABEL_POINTS = 30  # of a label for each inch of box height: a larger one hides the line above
+LABEL_POINTS = 30  # of text for each inch of box height: a larger label hides the line above
 LETTERS_PER_INCH = 12  # letters of a file's name that fit into an inch
 MAX_DIGITS = 50  # digits: a plot shows at most ten rows of five
 
@@ -175,10 +175,12 @@ class Panel(NamedTuple):
     confidence: np.ndarray  # (n,) in [0, 1]
 
 
-def plot_readings(path: str | Path, panels: Sequence[Panel], unsure: float, title: str) -> None:
+def plot_readings(
+    path: str | Path, panels: Sequence[Panel], unsure_below: float, title: str
+) -> None:
     """Draw pictures with a box and the prediction at every digit, and the digits below.
 
-    Digits with a confidence below `unsure` have another colour. The caller gives at most
+    Digits with a confidence below `unsure_below` have another colour. The caller gives at most
     MAX_PANELS panels.
     """
     most_digits = max(len(panel.pixels) for panel in panels)
@@ -189,13 +191,13 @@ def plot_readings(path: str | Path, panels: Sequence[Panel], unsure: float, titl
     width = max(width, 6 / columns)
     rows = -(-len(panels) // columns)
     strips = [digit_strip(panel) for panel in panels]
-    heights = []  # of photo and strip in each row of panels, in inches
+    heights = []  # of picture and strip in each row of panels, in inches
     for row in range(rows):
         in_row = range(row * columns, min((row + 1) * columns, len(panels)))
         shapes = [panels[i].image.shape for i in in_row]
-        photo = max(min(shape[0] / shape[1], MAX_HEIGHT_TO_WIDTH) for shape in shapes) * width
+        picture = max(min(shape[0] / shape[1], MAX_HEIGHT_TO_WIDTH) for shape in shapes) * width
         strip = max(strips[i].shape[0] * strip_scale(strips[i], width) for i in in_row)
-        heights += [photo, strip]
+        heights += [picture, strip]
     figure = Figure(figsize=(columns * width, sum(heights) + 0.7 * rows + 0.5), dpi=DPI)
     figure.set_layout_engine("constrained", h_pad=0.04, w_pad=0.06)
     figure.suptitle(title, parse_math=False)
@@ -204,18 +206,18 @@ def plot_readings(path: str | Path, panels: Sequence[Panel], unsure: float, titl
         axes.set_axis_off()
     for index, (panel, strip) in enumerate(zip(panels, strips, strict=True)):
         row, column = divmod(index, columns)
-        colors = confidence_colors(panel.confidence, unsure)
-        draw_photo(grid[2 * row, column], panel, colors, width)
+        colors = confidence_colors(panel.confidence, unsure_below)
+        draw_picture(grid[2 * row, column], panel, colors, width)
         draw_strip(grid[2 * row + 1, column], panel, strip, colors, width)
     save(figure, path)
 
 
-def confidence_colors(confidence: np.ndarray, unsure: float) -> np.ndarray:
-    """The colour of each digit, (n,): VERMILLION for a confidence below `unsure`, else BLUE."""
-    return np.where(confidence < unsure, VERMILLION, BLUE)
+def confidence_colors(confidence: np.ndarray, unsure_below: float) -> np.ndarray:
+    """The colour of each digit (n,): VERMILLION if its confidence is below the limit."""
+    return np.where(confidence < unsure_below, VERMILLION, BLUE)
 
 
-def draw_photo(axes: Axes, panel: Panel, colors: np.ndarray, width: float) -> None:
+def draw_picture(axes: Axes, panel: Panel, colors: np.ndarray, width: float) -> None:
     """Draw a panel's picture, `width` inches wide, with a box and a label at each digit."""
     axes.imshow(panel.image)
     axes.set_anchor("S")  # close to the digits below

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 # Modules that take long to import are imported inside functions: --help must not wait.
 
 PICTURES_PER_BATCH = 20  # pictures in each call of the model: a call has a fixed cost
-MAX_NAMED = 5  # file names in the warning about files that are not images
+MAX_NAMED = 5  # file names in the warning about files of other types
 DEFAULT_COUNT = 10  # test images that are read by default
 UNSURE_BELOW = 0.6  # confidence: below it, a box is orange and the second guess printed
 
@@ -53,10 +53,10 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     option = parser.add_argument
     option(
-        "images",
+        "pictures",
         nargs="*",
-        metavar="IMAGE",
-        help="image file, or folder to search for image files (default: test images)",
+        metavar="PICTURE",
+        help="picture file, or folder to search for them (default: test images)",
     )
     option(
         "--model",
@@ -101,56 +101,61 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     given = list(sys.argv[1:] if argv is None else argv)
     end = given.index("--") if "--" in given else len(given)
     args = parser.parse_intermixed_args(given[:end])
-    args.images += given[end + 1 :]  # parse_intermixed_args takes none after "--"
+    args.pictures += given[end + 1 :]  # parse_intermixed_args accepts none after "--"
     has_test_options = args.count is not None or args.mistakes or args.data is not None
     args.count = DEFAULT_COUNT if args.count is None else args.count
     if args.count < 1:
         parser.error(f"--count must be at least 1, not {args.count}")
-    if args.draw and (args.images or has_test_options):
-        parser.error("--draw reads what is drawn: leave out IMAGE and the test images' options")
-    if args.images and has_test_options:
-        parser.error("--count, --mistakes and --data are for test images: leave out IMAGE")
-    searched = {Path(image).resolve() for image in args.images}
+    if args.draw and (args.pictures or has_test_options):
+        parser.error("--draw reads what is drawn: leave out PICTURE and options of test images")
+    if args.pictures and has_test_options:
+        parser.error("--count, --mistakes and --data are for test images: leave out PICTURE")
+    check_outputs(args, parser)
+    if Path(args.model).is_dir():
+        args.model = str(Path(args.model, "model.keras"))
+    return args
+
+
+def check_outputs(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """End with status 2 if an output has a wrong name or would replace a picture."""
+    searched = {Path(path).resolve() for path in args.pictures}
     for name, path in [("--output", args.output), ("--csv", args.csv)]:
         if path and (Path(path).is_dir() or not Path(path).suffix):
             parser.error(f"{name} must name a file with an ending, not {path}")
         if path and Path(path).resolve() in searched:
-            parser.error(f"{name} would replace the image {path}")
+            parser.error(f"{name} would replace the picture {path}")
     if args.csv and Path(args.csv).suffix.lower() not in (".csv", ".txt"):
         parser.error(f"--csv must name a .csv or .txt file, not {args.csv}")
     output, default = Path(args.output).resolve(), Path(parser.get_default("output")).resolve()
-    # The default output may be replaced: an earlier run wrote it.
+    # A file in a searched folder may be a picture of the user's, but not the default output: an
+    # earlier run wrote it.
     if output.is_file() and output != default and not searched.isdisjoint(output.parents):
-        parser.error(f"--output would replace the image {args.output}")
+        parser.error(f"--output would replace the picture {args.output}")
     if args.show and Path(args.output).suffix.lower() in (".pdf", ".svg"):
         parser.error("--show opens no PDF or SVG: give --output another ending")
-    if Path(args.model).is_dir():
-        args.model = str(Path(args.model, "model.keras"))
-    if not Path(args.model).exists():
-        message = f'{args.model} not found; run "python train.py" first'
-        parser.exit(2, f"predict.py: error: {message}\n")
-    return args
 
 
 def predict(args: argparse.Namespace) -> None:
     """Reload the model, let it read digits, plot and save what it reads.
 
     Raises OSError if a file cannot be read or written, and InputError if the model, the data
-    or an image is wrong.
+    or a picture is wrong.
     """
+    if not Path(args.model).exists():
+        raise InputError(f'{args.model} not found; run "python train.py" first')
     from model import load_model
     from plots import check_format
 
     check_format(args.output)
     model = load_model(args.model)
     with ExitStack() as stack:
-        # Files that cannot be written end the run here, before any image is read.
+        # If an output cannot be written, the run ends here, before anything is read.
         plot_path = stack.enter_context(replace_file_on_success(args.output))
         table = stack.enter_context(replace_file_on_success(args.csv)) if args.csv else None
         if args.draw:
             rows = predict_drawing(model, Path(args.output).parent, plot_path)
-        elif args.images:
-            rows = predict_pictures(model, args.images, plot_path)
+        elif args.pictures:
+            rows = predict_pictures(model, args.pictures, plot_path)
         else:
             rows = predict_test_images(model, args, plot_path)
         if not rows:  # nothing was drawn
@@ -163,7 +168,7 @@ def predict(args: argparse.Namespace) -> None:
 
         show(args.output)
     if unread := sum(row["digits"] == "" for row in rows):
-        raise InputError(f"no digit read in {unread:,} of {len(rows):,} images")
+        raise InputError(f"no digit read in {unread:,} of {len(rows):,} pictures")
 
 
 @contextmanager
@@ -216,16 +221,16 @@ class Reading(NamedTuple):
 
 
 def predict_pictures(model: "keras.Model", paths: Sequence[str], plot_path: Path) -> list[dict]:
-    """Read the picture files in `paths` and report what was read; see `report`."""
+    """Read the picture files in `paths` and report what was read; see `report_readings`."""
     from photos import find_files
 
-    images, others = find_files(paths)
+    pictures, others = find_files(paths)
     if others:
         names = ", ".join(Path(other).name for other in others[:MAX_NAMED])
         more = ", ..." if len(others) > MAX_NAMED else ""
         noun = "files of other types" if len(others) > 1 else "file of another type"
         warn(f"left out {len(others):,} {noun}: {names}{more}")
-    return report_readings(read_pictures(model, images), len(images), plot_path)
+    return report_readings(read_pictures(model, pictures), len(pictures), plot_path)
 
 
 def read_pictures(model: "keras.Model", paths: Sequence[str]) -> Iterator[Reading]:
@@ -262,7 +267,7 @@ def read_digits(model: "keras.Model", readings: Sequence[Reading]) -> list[Readi
 
 
 def report_readings(readings: Iterable[Reading], count: int, plot_path: Path) -> list[dict]:
-    """Print each of `count` readings; draw all or, of more than MAX_PANELS, the least certain.
+    """Print each of `count` readings; draw all, or the MAX_PANELS least certain of more.
 
     Returns the rows of the table. Raises InputError if no digit was read in any picture.
     """
@@ -284,11 +289,11 @@ def report_readings(readings: Iterable[Reading], count: int, plot_path: Path) ->
             panels = least_certain(panels, MAX_PANELS)
 
     if not panels:
-        raise InputError(f"no digit read in any of {count:,} images")
+        raise InputError(f"no digit read in any of {count:,} pictures")
     title = "Digits found and, below, as the network sees them"
     read = sum(row["digits"] != "" for row in rows)
     if read > MAX_PANELS:
-        title += f": the {MAX_PANELS} least certain of {read:,} images"
+        title += f": the {MAX_PANELS} least certain of {read:,} pictures"
         panels = least_certain(panels, MAX_PANELS)
     plot_readings(plot_path, panels, UNSURE_BELOW, title)
     return rows

@@ -20,7 +20,7 @@ from matplotlib.transforms import Affine2D, Bbox
 from matplotlib.widgets import Button
 from PIL import Image
 
-# pyplot is imported inside functions: only a window needs it, not a figure that is given.
+# pyplot is imported inside functions: only opening a window needs it.
 
 DPI = 100
 WINDOW_SIZE = (1000, 600)  # pixels: size of the window when it opens
@@ -29,8 +29,8 @@ PEN_WIDTH = 11  # pixels: 1.2 % of the paper's width, as a pen on a small note
 MARGIN = 16  # pixels that the pen keeps from the edge: ink at the edge counts as cut off
 MAX_CLICK = 4  # pixels: a stroke that is shorter is a click
 POLL_INTERVAL = 30  # milliseconds between two checks for a finished reading
-MAX_LIVE_TIME = 0.05  # seconds: if readings take longer, none is started during a stroke
-PANEL_BOTTOM = 0.13  # share of the window's height: lower edge of paper and panel
+MAX_LIVE_TIME = 0.05  # seconds: if readings take longer, they wait for the stroke's end
+CONTENT_BOTTOM = 0.13  # share of the window's height: lower edge of paper and panel
 TITLE_POINTS = 20  # points: size of a title of up to 34 characters; longer titles are smaller
 MIN_LABEL_SPACE = 30  # pixels: with less space above its box, a label stands in the box
 GREYS = {"window": "#ECECEC", "lines": "#BBBBBB", "bars": "#A8A8A8", "text": "#666666"}
@@ -56,7 +56,7 @@ def draw(read: Callable[[np.ndarray], Answer], folder: str | Path) -> np.ndarray
     figure.canvas.manager.set_window_title("Draw digits")
     window = DrawingWindow(figure, read, folder)
     wait_until_closed()
-    return rasterise(window.strokes) if window.strokes else None
+    return rasterize(window.strokes) if window.strokes else None
 
 
 def show(path: str | Path) -> None:
@@ -152,7 +152,7 @@ class DrawingWindow:
 
     def lay_out_paper(self) -> None:
         """Add the paper and what is drawn and written on it."""
-        self.paper = self.figure.add_axes((0.03, PANEL_BOTTOM, 0.6, 0.76), anchor="W")
+        self.paper = self.figure.add_axes((0.03, CONTENT_BOTTOM, 0.6, 0.76), anchor="W")
         self.paper.set(xlim=(0, WIDTH), ylim=(HEIGHT, 0), aspect="equal", navigate=False)
         self.paper.set(xticks=[], yticks=[])
         self.paper.spines[:].set_color(GREYS["lines"])
@@ -173,7 +173,7 @@ class DrawingWindow:
         axes.set_axis_off()
         black = np.zeros((28, 28))
         self.form = axes.imshow(black, cmap="gray", vmin=0, vmax=1, animated=True)
-        bars = self.figure.add_axes((0.7, PANEL_BOTTOM, 0.2, 0.33), facecolor="none")
+        bars = self.figure.add_axes((0.7, CONTENT_BOTTOM, 0.2, 0.33), facecolor="none")
         bars.set_title("What it thinks", loc="left", fontsize=11)
         bars.set(xlim=(0, 1), ylim=(9.5, -0.5), xticks=[], yticks=range(10))
         bars.tick_params(length=0)
@@ -271,16 +271,17 @@ class DrawingWindow:
         """Drop the unfinished stroke, or undo the last stroke or the last clearing."""
         if not self.stroke and len(self.versions) > 1:
             self.versions.pop()
-        self.forget_reading()
+        self.discard_reading()
 
     def clear(self) -> None:
         """Take an empty paper."""
         if self.strokes:
-            self.versions.append([])
-            self.forget_reading()
+            if self.versions[-1]:
+                self.versions.append([])
+            self.discard_reading()
 
-    def forget_reading(self) -> None:
-        """Remove the last reading after strokes were undone or cleared."""
+    def discard_reading(self) -> None:
+        """Remove the last reading and the unfinished stroke."""
         self.stroke, self.pending, self.changed = [], None, True
         self.focus = self.strokes[-1][-1] if self.strokes else (0, 0)
         self.answer = Answer()
@@ -294,7 +295,7 @@ class DrawingWindow:
         names = (f"drawing-{n}.png" if n > 1 else "drawing.png" for n in count(1))
         path = next(self.folder / name for name in names if not (self.folder / name).exists())
         try:
-            Image.fromarray(rasterise(self.strokes)).save(path)
+            Image.fromarray(rasterize(self.strokes)).save(path)
         except OSError as error:
             print(f"{path} not saved: {error.strerror}", file=sys.stderr)
             self.message.set_text(f"{path.name} not saved: {error.strerror}")
@@ -313,7 +314,7 @@ class DrawingWindow:
             self.redraw()
         if self.changed and self.strokes and not self.pending:
             self.changed = False
-            self.pending = self.reader.submit(self.read_paper, rasterise(self.strokes))
+            self.pending = self.reader.submit(self.read_paper, rasterize(self.strokes))
 
     def read_paper(self, paper: np.ndarray) -> Answer:
         """Read the paper, (720, 900) uint8, and time it; runs in the reader's thread."""
@@ -327,7 +328,7 @@ class DrawingWindow:
         points = 72 / self.figure.dpi
         for patch in (self.ink, self.tip):
             patch.set_linewidth(PEN_WIDTH * self.paper.bbox.width / WIDTH * points)
-        area = Bbox([(0, PANEL_BOTTOM - 0.01), (1, 1)])
+        area = Bbox([(0, CONTENT_BOTTOM - 0.01), (1, 1)])
         self.area = area.transformed(self.figure.transFigure)
         self.background = self.canvas.copy_from_bbox(self.area)
         self.redraw()
@@ -396,8 +397,8 @@ class DrawingWindow:
 def curve(points: Sequence[tuple[float, float]]) -> Curve:
     """A smooth curve along points (n, 2) with straight ends.
 
-    It has a quadratic Bezier curve between the middles of neighbouring sections, with their
-    common point as its control point.
+    Each inner point is the control point of a quadratic Bezier curve, which runs from the
+    middle of the section before it to the middle of the section after it.
     """
     points = np.array(points, float).reshape(-1, 2)
     # A single point becomes a dot: a line of 0.01 pixels, since one of no length is not drawn.
@@ -407,7 +408,7 @@ def curve(points: Sequence[tuple[float, float]]) -> Curve:
     return Curve(np.vstack([points[:1], vertices]), codes)
 
 
-def rasterise(strokes: Sequence[Sequence[tuple[float, float]]]) -> np.ndarray:
+def rasterize(strokes: Sequence[Sequence[tuple[float, float]]]) -> np.ndarray:
     """Paper with strokes on it, (720, 900) uint8 with 255 for white."""
     renderer = RendererAgg(WIDTH, HEIGHT, dpi=72)
     pen = renderer.new_gc()

@@ -11,11 +11,12 @@ from photos.strokes import weighted_stroke_lengths
 
 MIN_CONTRAST = 0.05  # of ink: the texture of the background has less
 MIN_CONTRAST_TO_NOISE = 5  # contrast of ink / standard deviation of the noise
-HYSTERESIS = 0.75  # contrast where a component ends / threshold that its strongest ink passes
+# A component has ink above a threshold somewhere, and extends to this share of it.
+HYSTERESIS = 0.75
 # A component that is cut off has its centre this near to the edge of the paper, as a share of
 # the image's shorter side.
 MAX_CUT_OFF_DEPTH = 0.2
-MIN_FILL = 0.8  # a digit that fills the image covers this share of both of its sides
+MIN_FILL = 0.8  # a digit that fills the image covers this share of its width and its height
 MIN_SIZE = 12  # pixels: longer side of a digit
 MIN_HEIGHT_TO_WIDTH = 0.45  # height / width of a digit
 MIN_INSIDE_LENGTH = 0.2  # stroke length inside a drawn box / stroke length of the box itself
@@ -25,7 +26,7 @@ class Components(NamedTuple):
     """The n connected components of ink on one level; index 0 is the rest of the image."""
 
     dark_ink: bool  # the polarity: dark on light, or light on dark
-    ink: np.ndarray  # (height, width), without ruled lines and what is cut off
+    values: np.ndarray  # (height, width): ink without ruled lines and what is cut off
     labels: np.ndarray  # (height, width)
     boxes: np.ndarray  # (n, 4): left, top, right, bottom
     length: np.ndarray  # (n,): weighted, of strokes in pixels; 0 for what is no handwriting
@@ -62,7 +63,7 @@ def remove_lines_and_cut_off(ink: Ink) -> tuple[np.ndarray, np.ndarray, np.ndarr
     for _ in range(2):  # what the first pass removes is often the strongest ink
         strong = max(otsu_threshold(values), MIN_CONTRAST_TO_NOISE * ink.noise, MIN_CONTRAST)
         mask = np.uint8(values > HYSTERESIS * strong)
-        if ruled is None:  # the second pass has no ruled lines left
+        if ruled is None:  # the first pass removes them all
             ruled = find_ruled_lines(mask, edge)
         count, labels, stats, centers = cv2.connectedComponentsWithStats(mask & ~ruled)
         cut_off = is_cut_off(labels, stats, centers, edge)
@@ -105,8 +106,8 @@ def is_cut_off(
 
 
 def find_drawn_boxes(boxes: np.ndarray, length: np.ndarray) -> np.ndarray:
-    """The indices of drawn boxes: components with other ones inside; `length` is (n,)."""
-    long = np.flatnonzero(length)
-    start, stop = boxes[long, :2], boxes[long, 2:]
+    """The indices of drawn boxes: components with long strokes inside; `length` is (n,)."""
+    counted = np.flatnonzero(length)
+    start, stop = boxes[counted, :2], boxes[counted, 2:]
     inside = (start > start[:, None]) & (stop < stop[:, None])
-    return long[inside.all(axis=2) @ length[long] > MIN_INSIDE_LENGTH * length[long]]
+    return counted[inside.all(axis=2) @ length[counted] > MIN_INSIDE_LENGTH * length[counted]]

@@ -12,7 +12,8 @@ from pillow_heif import register_heif_opener
 
 from cli import InputError
 
-MAX_SIDE = 1600  # pixels: larger images are shrunk; a digit of 1.5 % of this keeps 24 pixels
+# Pixels: larger images are shrunk. A digit as long as 1.5 % of this still has 24 pixels.
+MAX_SIDE = 1600
 # Pillow knows these formats by their first bytes, but cannot decode them.
 NOT_DECODED = {"BUFR", "GRIB", "HDF5", "MPEG", "WMF"}
 # Pillow counts previews, depth maps and layers of these formats as frames.
@@ -26,7 +27,7 @@ def find_files(paths: Sequence[str | Path]) -> tuple[list[str], list[str]]:
 
     Folders are searched with all folders in them, in natural order; hidden files are passed
     over. A path that is no folder is an image file, whatever its name. A folder without any
-    image stays in the first list, for `read_image` to say so.
+    image is in the first list itself; `read_image` raises InputError for it.
     """
     endings = {
         ending
@@ -58,9 +59,9 @@ def read_image(path: str | Path) -> Image.Image:
 
     The image is upright, as its EXIF orientation says, with transparent parts as paper. Of a
     file with several pages or frames, the first is read. `image.info["frames"]` is their
-    number, `image.info["shrunk"]` the file's size divided by the image's. Raises InputError if
-    the file cannot be read as an image or has more than 89 million pixels (Pillow's limit
-    against decompression bombs).
+    number, `image.info["shrink_factor"]` the file's size divided by the image's. Raises
+    InputError if the file cannot be read as an image or has more than 89 million pixels
+    (Pillow's limit against decompression bombs).
     """
     if Path(path).is_dir():
         raise InputError("a folder with no image files in it")
@@ -87,13 +88,13 @@ def read_image(path: str | Path) -> Image.Image:
 def to_upright_rgb(image: Image.Image, full_side: int | None = None) -> Image.Image:
     """An image of any mode as upright RGB, its longer side at most MAX_SIDE pixels.
 
-    `image.info["shrunk"]` is `full_side` divided by the image's longer side; by default,
+    `image.info["shrink_factor"]` is `full_side` divided by the image's longer side; by default,
     `full_side` is the longer side of the image given.
     """
     full_side = full_side or max(image.size)
     image = to_rgb(ImageOps.exif_transpose(image))
     image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BOX)
-    image.info["shrunk"] = full_side / max(image.size)
+    image.info["shrink_factor"] = full_side / max(image.size)
     return image
 
 
@@ -102,7 +103,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
     Transparent parts become white, or black if the drawing is light.
     """
-    if image.mode.startswith(("I", "F")):  # they have no fixed white: take what is there
+    if image.mode.startswith(("I", "F")):  # the brightest value becomes white
         values = np.nan_to_num(np.asarray(image, np.float32))
         black = min(values.min(), 0)
         image = Image.fromarray(

@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 
 from photos.components import MIN_HEIGHT_TO_WIDTH, Components
-from photos.strokes import distance_inside, stroke_width
+from photos.strokes import mean_stroke_width
 
 # Sizes (longer sides) and stroke lengths are relative to those of a typical digit on the level.
-MIN_FIRST_SIZE, MIN_FIRST_LENGTH = 0.35, 0.1  # of the part that starts a digit, the longest
+MIN_FIRST_SIZE, MIN_FIRST_LENGTH = 0.35, 0.1  # of the longest part of a digit
 MAX_SIZE = 3  # of any part
-MAX_HEIGHT = 1.3  # of two parts together, also relative to the taller one
+MAX_HEIGHT = 1.3  # of two parts together / the larger of typical size and taller part's height
 MIN_OVERLAP = 0.3  # columns that two parts share / columns of the narrower one
 
 MAX_WIDTH_TO_HEIGHT = 1.3  # width / height of one digit: in a wider shape, digits touch
@@ -102,9 +102,8 @@ def cut_up(shape: Shape) -> list[Shape]:
     thinnest = margin + np.flatnonzero(inner == inner.min())
     cut = int(thinnest[len(thinnest) // 2])
     parts = part_of(shape, 0, cut), part_of(shape, cut, width)
-    stroke = stroke_width(distance_inside(shape.mask)[shape.mask].mean())
-    lowest = min(len(part.mask) for part in parts)
-    if crossed[cut] > MAX_CUT_INK * stroke or lowest < MIN_PART_HEIGHT * height:
+    too_thick = crossed[cut] > MAX_CUT_INK * mean_stroke_width(shape.mask)
+    if too_thick or min(len(part.mask) for part in parts) < MIN_PART_HEIGHT * height:
         return [shape]
     return [piece for part in parts for piece in cut_up(part)]
 

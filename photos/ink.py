@@ -10,22 +10,23 @@ GRAIN_KERNEL = 5  # pixels: the median filter that removes grain from the backgr
 BLUR_SIGMA = 0.7  # pixels: the Gaussian blur that removes grain from the ink
 STEP_KERNEL = 5  # pixels: a step of brightness at a sharp edge is measured over this distance
 CELL_SIDE = 8  # pixels: side of the square cells over which an image is averaged
-# Two percentiles of the ink values that fall on empty paper, each with its z-score in a normal
-# distribution. On a small level, one digit may cover up to half of the image.
+# Two pairs of a percentile of the ink values and its z-score in a normal distribution. Both
+# percentiles fall on empty paper. On a small level, one digit may cover half of the image.
 PAPER_PERCENTILES = (16, -1), (50, 0)
 PAPER_PERCENTILES_SMALL = (10, -1.28), (30, -0.52)
-MIN_WHITE = 0.05  # brightness: darker images are not stretched to the full contrast
-SMALL_LEVEL_SIDE = 256  # pixels: the longer side of a small level, at most
+MIN_WHITE = 0.05  # brightness: light ink in darker images is not stretched to full contrast
+MAX_SMALL_SIDE = 256  # pixels: the longer side of a small level, at most
 
 
 class Ink(NamedTuple):
     """The ink on one level of an image, all arrays (height, width).
 
-    Dark ink is (background - pixel) / background, light ink is (pixel - background) / white.
+    Dark ink is (background - pixel) / background, light ink is (pixel - background) / white;
+    the divisors have lower limits.
     """
 
     dark_ink: bool  # the polarity: dark on light, or light on dark
-    values: np.ndarray  # 0 on empty paper and outside the sheet, negative where it is lighter
+    values: np.ndarray  # 0 on empty paper and outside the sheet; may be negative
     contrast_to_median: np.ndarray  # (median around - pixel), divided like `values`
     steps: np.ndarray  # local range of brightness less the background's, divided likewise
     noise: float  # standard deviation of `values` on empty paper
@@ -47,7 +48,7 @@ def find_ink(grey: np.ndarray, sheet: np.ndarray | None, dark_ink: bool) -> Ink:
     values = (background - grey) / scale
     # The background's own steps are subtracted: the rims of blobs and pages are no strokes.
     steps = cv2.subtract(local_steps(np.uint8(grey)), local_steps(background)) / scale
-    small = max(grey.shape) <= SMALL_LEVEL_SIDE
+    small = max(grey.shape) <= MAX_SMALL_SIDE
     empty, noise = measure_paper(values[::2, ::2][paper[::2, ::2] == 1], small)
     values = (values - empty) * paper
     return Ink(dark_ink, values, (median - grey) / scale, steps, noise, paper)
@@ -58,7 +59,7 @@ def estimate_background(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     All are uint8 (height, width). The background is a morphological closing. It fills all that
     is dark and narrower than its kernel, and keeps the edges of shadows and tables. It also
-    fills gaps between light strokes; there, the median shows that nothing is dark.
+    fills gaps between light strokes, which then look like dark ink; the median does not.
     """
     kernel = np.ones((BACKGROUND_KERNEL, BACKGROUND_KERNEL))
     grey = cv2.medianBlur(grey, GRAIN_KERNEL)

@@ -4,21 +4,22 @@ import cv2
 import numpy as np
 
 from photos.grouping import Shape
-from photos.strokes import distance_inside, stroke_width
+from photos.strokes import mean_stroke_width
 
-WHITE_PERCENTILE = 80  # of a digit's ink: it becomes white, and all that is stronger
+WHITE_PERCENTILE = 80  # of a digit's ink: this strength and all above become white
 MIN_STROKE_WIDTH = 2.2  # pixels of the 20 x 20: MNIST's strokes are 2 to 3 wide
 
 
-def to_mnist(ink: np.ndarray, shape: Shape) -> np.ndarray:
+def to_mnist(values: np.ndarray, shape: Shape) -> np.ndarray:
     """Bring a digit's shape to MNIST's form: float32 (28, 28) in [0, 1].
 
-    `ink` is (height, width) of the level. The form is white on black, fitted into 20 x 20
-    pixels and centred by its centre of mass, as LeCun et al. made MNIST (1998, section III.A).
+    `values` is the ink (height, width) on the level. The form is white on black, fitted into
+    20 x 20 pixels and centred by its centre of mass, as LeCun et al. made MNIST (1998, section
+    III.A).
     """
     left, top, right, bottom = shape.box
     size = max(shape.mask.shape)
-    ink = np.float32(ink[top:bottom, left:right] * shape.mask)
+    ink = np.float32(values[top:bottom, left:right] * shape.mask)
     ink = np.clip(ink / np.percentile(ink[shape.mask], WHITE_PERCENTILE), 0, 1)
     ink = cv2.copyMakeBorder(ink, *[1 + size // 10] * 4, cv2.BORDER_CONSTANT)
     return center_in_frame(thicken(ink, size))
@@ -27,7 +28,7 @@ def to_mnist(ink: np.ndarray, shape: Shape) -> np.ndarray:
 def thicken(ink: np.ndarray, size: int) -> np.ndarray:
     """Widen strokes that would vanish in 20 x 20 pixels; `size` is the digit's longer side."""
     mask = ink > 0.5
-    grow = (MIN_STROKE_WIDTH * size / 20 - stroke_width(distance_inside(mask)[mask].mean())) / 2
+    grow = (MIN_STROKE_WIDTH * size / 20 - mean_stroke_width(mask)) / 2
     if grow <= 0.25:
         return ink
     outside = cv2.distanceTransform(np.uint8(~mask), cv2.DIST_L2, 5)

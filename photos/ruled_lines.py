@@ -11,22 +11,22 @@ MAX_THICKNESS, MAX_THICKNESS_SHARE = 5, 0.0125  # of a ruled line: the sum of pi
 MAX_SLOPE = 0.2  # of a ruled line against the image's sides
 MAX_GAP = 0.1  # in a ruled line, as a share of its least length
 HOUGH_ANGLES = 360  # directions that are tried, half a degree apart
-# A stroke crosses a ruled line if it is longer across it than the sum of these.
+# A stroke that crosses a ruled line is longer across it than the sum of thicknesses and pixels.
 CROSSING_THICKNESSES, CROSSING_PIXELS = 2, 2
 
 
 def find_ruled_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
     """A mask of the ruled lines in a mask of ink, without the strokes that cross them.
 
-    All are uint8 (height, width). Ruled lines are thin and straight, nearly level or upright,
-    and reach the `edge` of the paper.
+    All are uint8 (height, width). Ruled lines are thin and straight, nearly horizontal or
+    vertical, and reach the `edge` of the paper.
     """
     side = max(mask.shape)
     min_length = max(MIN_LENGTH, MIN_LENGTH_SHARE * side)
     max_thickness = MAX_THICKNESS + int(MAX_THICKNESS_SHARE * side)
     if min_length >= side:
         return np.zeros_like(mask)
-    joined = cv2.dilate(mask, np.ones((max_thickness, max_thickness)))  # also over gaps
+    joined = cv2.dilate(mask, np.ones((max_thickness, max_thickness)))  # closes gaps in a line
     count, labels, stats, _ = cv2.connectedComponentsWithStats(joined)
     long = stats[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max(axis=1) > min_length
     long &= np.bincount(labels[edge == 1], minlength=count) > 0
@@ -40,27 +40,28 @@ def find_ruled_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
         minLineLength=min_length,
         maxLineGap=MAX_GAP * min_length,
     )
-    level, upright = np.zeros((2, *mask.shape), np.uint8)
+    horizontal, vertical = np.zeros((2, *mask.shape), np.uint8)
     for x, y, x2, y2 in [] if segments is None else segments.reshape(-1, 4).tolist():
-        for drawn, across, along in ((level, y2 - y, x2 - x), (upright, x2 - x, y2 - y)):
+        for drawn, across, along in ((horizontal, y2 - y, x2 - x), (vertical, x2 - x, y2 - y)):
             if abs(across) < MAX_SLOPE * abs(along):
                 cv2.line(drawn, (x, y), (x2, y2), 1, max_thickness // 2)
-    return without_crossing_strokes(mask, level, upright, max_thickness)
+    return without_crossing_strokes(mask, horizontal, vertical, max_thickness)
 
 
 def without_crossing_strokes(
-    mask: np.ndarray, level: np.ndarray, upright: np.ndarray, max_thickness: int
+    mask: np.ndarray, horizontal: np.ndarray, vertical: np.ndarray, max_thickness: int
 ) -> np.ndarray:
-    """The ruled lines, level and upright, without the strokes that cross them.
+    """The ruled lines, `horizontal` and `vertical`, without the strokes that cross them.
 
     The masks are uint8 (height, width), `max_thickness` is in pixels.
     """
     inner_kernel = np.ones((max_thickness // 2, max_thickness // 2))
-    inner = cv2.erode(level | upright, inner_kernel) & mask == 1
+    inner = cv2.erode(horizontal | vertical, inner_kernel) & mask == 1
     crossing = max_thickness
     if inner.any():
         thickness = 2 * np.median(distance_inside(mask)[inner])
         crossing = min(crossing, CROSSING_PIXELS + int(CROSSING_THICKNESSES * thickness))
     tall = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((crossing, 1)))
     wide = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((1, crossing)))
-    return level & (upright | ~tall) | upright & ~wide
+    # Where a horizontal and a vertical line cross, nothing else crosses them.
+    return horizontal & (vertical | ~tall) | vertical & ~wide

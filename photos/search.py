@@ -52,12 +52,12 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
     shapes = split_touching(group_components(components))
     if not shapes:
         return []
-    scale = max(grey.shape) / max(components.ink.shape)
+    scale = max(grey.shape) / max(components.values.shape)
     boxes = np.array([shape.box for shape in shapes])
-    in_picture = ((scale * boxes - margin) * image.info["shrunk"]).tolist()
+    picture_boxes = ((scale * boxes - margin) * image.info["shrink_factor"]).tolist()
     return [
         [
-            Digit(tuple(in_picture[i]), to_mnist(components.ink, shapes[i]), space)
+            Digit(tuple(picture_boxes[i]), to_mnist(components.values, shapes[i]), space)
             for i, space in zip(line, has_space_before(boxes[line]), strict=True)
         ]
         for line in order_lines(boxes)
@@ -80,7 +80,7 @@ def find_writing(grey: np.ndarray) -> Components:
     best = None
     for side in [*coarser, max(longest, MIN_LEVEL_SIDE)]:
         if side > LEVEL_SIDES[-1] and best.dark_ink:
-            # A second polarity at full size takes time. But light ink may be a white sheet.
+            # One polarity saves time. If light ink has won so far, it may be a white sheet.
             polarities = [True]
         for dark_ink in polarities:
             found = find_components(find_ink(resize(grey, side), sheet, dark_ink))

@@ -11,31 +11,28 @@ EDGE_KERNEL = 5  # pixels: wider than a sharp edge
 MAX_EDGE_RATIO = 0.85  # darker side / brighter side of a sharp edge
 MIN_AREA = 0.06  # of a sheet, as a share of the image
 MIN_CONVEXITY = 0.93  # area of a sheet / area of its convex hull
-MAX_AT_FRAME = (
-    0.3  # share of a sheet's outline on the image's frame; a shadow's share is larger
-)
-# A pixel of a sheet is bright if this share of it exceeds the median around the sheet.
+MAX_AT_FRAME = 0.3  # share of a sheet's outline on the image's frame: less than of a shadow's
+# A pixel is bright if its brightness times this exceeds the median outside the sheet.
 MAX_AROUND_TO_SHEET = 0.8
-MIN_BRIGHT_SHARE = (
-    0.92  # share of a sheet's pixels that are bright; a light 0 has a smaller one
-)
+MIN_BRIGHT_SHARE = 0.92  # share of a sheet's pixels that are bright: more than of a light 0's
 
 
 def find_sheet(grey: np.ndarray) -> np.ndarray | None:
     """A small mask of the sheet of paper in a grey image (height, width), if there is one.
 
     A sheet is the largest region without sharp edges that is convex, mostly inside the image
-    and brighter than the rest of it. A shadow's edge is sharp too, but reaches the frame.
+    and brighter than the rest of it. Beside a shadow, the lit part has a
+    sharp edge too, but much of its outline is on the frame.
     """
     grey = resize(grey, SEARCH_SIDE)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (WRITING_KERNEL, WRITING_KERNEL))
     paper = cv2.morphologyEx(grey + 1e-3, cv2.MORPH_CLOSE, kernel)  # without the writing
-    paper = cv2.morphologyEx(paper, cv2.MORPH_OPEN, kernel)  # apart from what it touches
+    paper = cv2.morphologyEx(paper, cv2.MORPH_OPEN, kernel)  # without what it touches
     square = np.ones((EDGE_KERNEL, EDGE_KERNEL))
     smooth = cv2.erode(paper, square) > MAX_EDGE_RATIO * cv2.dilate(paper, square)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(np.uint8(smooth))
     for label in np.argsort(-stats[:, cv2.CC_STAT_AREA]):
-        region = cv2.dilate(np.uint8(labels == label), square)  # the edges were blurred
+        region = cv2.dilate(np.uint8(labels == label), square)  # its rim was not smooth
         if label == 0 or region.mean() < MIN_AREA:
             continue
         contours, _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)

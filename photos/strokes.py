@@ -8,7 +8,7 @@ from photos.ink import Ink, average_cells
 MIN_ELONGATION = 2.4  # area / squared stroke width: a blob has less
 MIN_CONTRAST_TO_TEXTURE = 8  # contrast of a clear stroke / texture around it
 TEXTURE_KERNEL = 9  # cells: the texture around a pixel is measured in a square of 9 x 9 cells
-SHARPNESS_EXPONENT = 4  # of sharpness and clearness: blurred strokes and texture count little
+WEIGHT_EXPONENT = 4  # of sharpness and clearness: blurred strokes and texture count little
 
 
 def weighted_stroke_lengths(
@@ -16,11 +16,11 @@ def weighted_stroke_lengths(
 ) -> np.ndarray:
     """The weighted length in pixels of the strokes of n connected components: (n,).
 
-    Each weight is about 1 at most: contrast, and to the fourth power sharpness (step of
-    brightness at the outline / contrast) and clearness (contrast against the texture around).
-    A blob has the length 0. `values` is the ink without ruled lines and what is cut off,
-    `labels` are 0 for the rest of the image; both are (height, width). `area` is (n,), in
-    pixels.
+    Length is weighted by contrast * (sharpness * clearness)^4, each about 1 at most. Sharpness
+    is the step of brightness at the outline / contrast. Clearness is contrast against the
+    texture around. A blob has the length 0. `values` is the ink without ruled lines and what is
+    cut off, `labels` are 0 for the rest of the image; both are (height, width). `area` is (n,),
+    in pixels.
     """
     mask = np.uint8(labels > 0)
     inside = np.flatnonzero(mask)
@@ -31,14 +31,14 @@ def weighted_stroke_lengths(
         total = np.bincount(where, image.ravel()[places], len(area))
         return total / np.maximum(np.bincount(where, minlength=len(area)), 1)
 
-    # Against the median, the dark part of a gradient has no contrast.
+    # Against the background, the dark part of a gradient looks like ink; not so the median.
     contrast = mean(np.minimum(values, ink.contrast_to_median), inside).clip(0)
     sharpness = mean(np.minimum(1, ink.steps / np.maximum(contrast[labels], 1e-6)), outline)
     texture = np.sqrt(mean(texture_power(values, mask), inside))
     clearness = np.minimum(1, contrast / np.maximum(MIN_CONTRAST_TO_TEXTURE * texture, 1e-6))
     width = np.maximum(stroke_width(mean(distance_inside(mask), inside)), 1)
     is_stroke = area > MIN_ELONGATION * width**2
-    return is_stroke * (sharpness * clearness) ** SHARPNESS_EXPONENT * contrast * area / width
+    return is_stroke * (sharpness * clearness) ** WEIGHT_EXPONENT * contrast * area / width
 
 
 def texture_power(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -55,6 +55,11 @@ def distance_inside(mask: np.ndarray) -> np.ndarray:
     """The distance in pixels of each pixel of a mask (height, width) from its outside."""
     padded = cv2.copyMakeBorder(np.uint8(mask), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
     return cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
+
+
+def mean_stroke_width(mask: np.ndarray) -> float:
+    """The width in pixels of the strokes in a mask (height, width)."""
+    return float(stroke_width(distance_inside(mask)[mask > 0].mean()))
 
 
 def stroke_width(mean_distance: np.ndarray) -> np.ndarray:

@@ -108,7 +108,7 @@ def test_a_model_from_elsewhere_is_tested_with_mnist(
     assert asked in ([()], [(None,)])
 
 
-# --- a person's own images
+# --- a person's own pictures
 
 
 def written(*lines):
@@ -196,7 +196,7 @@ def test_images_that_cannot_be_read_do_not_stop_the_others(predict_main, own, tm
     (own / "3.png").write_text("not an image")
     Image.new("L", (100, 100), "white").save(own / "4.png")
     (own / "notes.txt").write_text("named, and left out")
-    # The option stands between the images, as it may.
+    # The option stands between the pictures, as it may.
     status, printed = predict_main(own, "--csv", table, "nowhere.png")
     assert status == 2
     others, *complaints, error = printed.err.splitlines()
@@ -204,7 +204,7 @@ def test_images_that_cannot_be_read_do_not_stop_the_others(predict_main, own, tm
     bad = [*(f"{own}/{n}.png" for n in (2, 3, 4)), "nowhere.png"]
     assert [line.split(": ")[1] for line in complaints] == bad
     assert complaints[2].endswith(": no digit found")
-    assert error == "predict.py: error: no digit read in 4 of 11 images"
+    assert error == "predict.py: error: no digit read in 4 of 11 pictures"
     assert [row["image"] for row in read_csv(table) if not row["digits"]] == bad
     assert (tmp_path / "p.png").exists()
 
@@ -230,7 +230,7 @@ def test_files_and_folders_as_users_name_them(
     Path("outputs").mkdir()
     Path("outputs/predictions.png").touch()  # by default, this file may be replaced
     options = ["--model", str(trained_file), "--output", "./outputs/predictions.png"]
-    assert predict.parse_arguments([".", *options]).images == ["."]
+    assert predict.parse_arguments([".", *options]).pictures == ["."]
 
 
 def test_of_many_images_the_least_certain_are_kept_and_drawn(
@@ -245,11 +245,11 @@ def test_of_many_images_the_least_certain_are_kept_and_drawn(
     monkeypatch.setattr(plots, "MAX_PANELS", 3)
     monkeypatch.setattr(predict, "PICTURES_PER_BATCH", 4)
     _, printed = predict_main(own)
-    assert max(kept) <= 2 * 3 + 1  # so that memory does not grow with the images
+    assert max(kept) <= 2 * 3 + 1  # so that memory does not grow with the pictures
     panels, unsure, title = drawn
     everything = sorted(float(line.split()[2]) for line in printed.out.splitlines()[:-1])
     assert [round(100 * float(panel.confidence[0]), 1) for panel in panels] == everything[:3]
-    assert title.endswith(": the 3 least certain of 10 images")
+    assert title.endswith(": the 3 least certain of 10 pictures")
     assert unsure == predict.UNSURE_BELOW
     for panel in panels:
         mnist = bundled_digits.x_test[int(panel.name.removesuffix(".png")) - 1] / 255

@@ -165,12 +165,12 @@ def test_an_idx_file(check, folder, random_digits, raw, message):
         ("--show --output x.pdf", "--show opens no PDF or SVG"),
         ("--draw --mistakes", "--draw reads what is drawn"),
         ("a.png --draw", "--draw reads what is drawn"),
-        ("a.png --mistakes", "leave out IMAGE"),
-        ("a.png --count 10", "leave out IMAGE"),
-        ("a.png --data digits.npz", "leave out IMAGE"),
-        ("a.png --output ./a.png", "--output would replace the image ./a.png"),
-        ("a.txt --csv ./a.txt", "--csv would replace the image ./a.txt"),
-        (". --output digits.npz", "--output would replace the image digits.npz"),
+        ("a.png --mistakes", "leave out PICTURE"),
+        ("a.png --count 10", "leave out PICTURE"),
+        ("a.png --data digits.npz", "leave out PICTURE"),
+        ("a.png --output ./a.png", "--output would replace the picture ./a.png"),
+        ("a.txt --csv ./a.txt", "--csv would replace the picture ./a.txt"),
+        (". --output digits.npz", "--output would replace the picture digits.npz"),
         ("a.png", "a.png: No such file"),
         ("outputs/none", "outputs/none: a folder with no image files in it"),
     ],
@@ -246,5 +246,5 @@ def test_an_image(check, folder, trained_file, raw, message):
 def test_images_of_which_none_is_read(check, folder, trained_file):
     for name in ("a.png", "b.png"):
         (folder / name).write_bytes(grey(99, 99))
-    message = "predict.py: error: no digit read in any of 2 images"
+    message = "predict.py: error: no digit read in any of 2 pictures"
     check(predict, ["--model", trained_file, "a.png", "b.png"], message)
