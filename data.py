@@ -38,8 +38,8 @@ IDX_FILES = {
 KERAS_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 KERAS_HOME = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
 KERAS_FILE = KERAS_HOME / "datasets" / "mnist.npz"
-# Seconds to wait for each of the server's ten or so addresses, and for data. The time is short,
-# since a firewall may drop packets in silence.
+# Seconds to wait for a connection or for data. The time is short: the server has about ten
+# addresses, which are tried in turn, and a firewall may drop packets in silence.
 DOWNLOAD_TIMEOUT = 5
 PROGRESS_INTERVAL = 5  # seconds between lines on a slow download
 
@@ -77,7 +77,9 @@ def load_mnist(path: str | Path | None = None) -> Mnist:
         try:
             download(KERAS_URL, KERAS_FILE)
         except (OSError, http.client.HTTPException, InputError) as error:
-            reason = getattr(error, "reason", error)  # of a URLError, what it wraps
+            reason = getattr(
+                error, "reason", error
+            )  # a URLError wraps the error that has the message
             reason = getattr(reason, "strerror", None) or reason
             print(
                 f"MNIST cannot be downloaded ({reason}): using the bundled digits instead; "
@@ -99,8 +101,8 @@ def load_bundled() -> Mnist:
 def download(url: str, path: Path) -> None:
     """Download MNIST to `path`; print the start and, every few seconds, the progress.
 
-    Raises OSError if the download fails and InputError if the file is not MNIST. In both
-    cases `path` is not written.
+    Raises OSError or HTTPException if the download fails and InputError if the file is not
+    MNIST. Then `path` is not written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     print(f"Downloading MNIST (11 MB) to {path}", flush=True)
@@ -158,7 +160,7 @@ def find_idx_file(folder: Path, spellings: tuple[str, str]) -> Path:
         )
     nearest = min(len(path.parts) for path in found)
     found = sorted(path for path in found if len(path.parts) == nearest)
-    if found[0].parent != found[-1].parent:  # as Fashion-MNIST beside MNIST has
+    if found[0].parent != found[-1].parent:  # such as MNIST and Fashion-MNIST
         raise InputError(f"{folder}: both {found[0]} and {found[-1]}; give the folder of one")
     return found[0]
 

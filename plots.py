@@ -17,7 +17,7 @@ from cli import InputError
 
 # Two colours of Okabe and Ito's palette for all kinds of colour vision.
 BLUE, VERMILLION = "#0072B2", "#D55E00"
-LIGHT_GREY = "#BBBBBB"  # of frames around pictures and of zeros
+LIGHT_GREY = "#BBBBBB"  # frames around pictures; zeros in the confusion matrix
 DPI = 120
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf", ".svg")
 MAX_PANELS = 32  # a plot shows at most this many of a person's pictures
@@ -45,7 +45,7 @@ def plot_training_curves(
 
     `history` has a value for each epoch under "loss", "accuracy" (in [0, 1]), "val_loss" and
     "val_accuracy"; the last two are of the `subset` "test" or "validation". If `augmented`,
-    a note below the plots says why training looks worse than the subset.
+    a note below the plots says why the training curves look worse than the others.
     """
     figure = Figure(figsize=(10, 4.4 if augmented else 4), dpi=DPI, layout="constrained")
     figure.suptitle(f"Trained on {dataset}", parse_math=False)

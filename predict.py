@@ -118,18 +118,18 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def check_outputs(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     """End with status 2 if an output has a wrong name or would replace a picture."""
-    searched = {Path(path).resolve() for path in args.pictures}
+    given = {Path(path).resolve() for path in args.pictures}
     for name, path in [("--output", args.output), ("--csv", args.csv)]:
         if path and (Path(path).is_dir() or not Path(path).suffix):
             parser.error(f"{name} must name a file with an ending, not {path}")
-        if path and Path(path).resolve() in searched:
+        if path and Path(path).resolve() in given:
             parser.error(f"{name} would replace the picture {path}")
     if args.csv and Path(args.csv).suffix.lower() not in (".csv", ".txt"):
         parser.error(f"--csv must name a .csv or .txt file, not {args.csv}")
     output, default = Path(args.output).resolve(), Path(parser.get_default("output")).resolve()
-    # A file in a searched folder may be a picture of the user's, but not the default output: an
-    # earlier run wrote it.
-    if output.is_file() and output != default and not searched.isdisjoint(output.parents):
+    # An existing file in a searched folder may be the user's picture. The default output is
+    # not: an earlier run wrote it.
+    if output.is_file() and output != default and not given.isdisjoint(output.parents):
         parser.error(f"--output would replace the picture {args.output}")
     if args.show and Path(args.output).suffix.lower() in (".pdf", ".svg"):
         parser.error("--show opens no PDF or SVG: give --output another ending")
@@ -155,7 +155,7 @@ def predict(args: argparse.Namespace) -> None:
         if args.draw:
             rows = predict_drawing(model, Path(args.output).parent, plot_path)
         elif args.pictures:
-            rows = predict_pictures(model, args.pictures, plot_path)
+            rows = predict_pictures(model, args.pictures, args.output, plot_path)
         else:
             rows = predict_test_images(model, args, plot_path)
         if not rows:  # nothing was drawn
@@ -220,11 +220,14 @@ class Reading(NamedTuple):
         return float(self.probabilities.max(axis=1).prod())
 
 
-def predict_pictures(model: "keras.Model", paths: Sequence[str], plot_path: Path) -> list[dict]:
-    """Read the picture files in `paths` and report what was read; see `report_readings`."""
+def predict_pictures(
+    model: "keras.Model", paths: Sequence[str], output: str, plot_path: Path
+) -> list[dict]:
+    """Read the picture files in `paths`, but not `output`; see `report_readings`."""
     from photos import find_files
 
-    pictures, others = find_files(paths)
+    files, others = find_files(paths)
+    pictures = [file for file in files if Path(file).resolve() != Path(output).resolve()]
     if others:
         names = ", ".join(Path(other).name for other in others[:MAX_NAMED])
         more = ", ..." if len(others) > MAX_NAMED else ""
@@ -267,9 +270,10 @@ def read_digits(model: "keras.Model", readings: Sequence[Reading]) -> list[Readi
 
 
 def report_readings(readings: Iterable[Reading], count: int, plot_path: Path) -> list[dict]:
-    """Print each of `count` readings; draw all, or the MAX_PANELS least certain of more.
+    """Print each of `count` readings, and draw them.
 
-    Returns the rows of the table. Raises InputError if no digit was read in any picture.
+    Of more than MAX_PANELS readings, the least certain are drawn. Returns the rows of the
+    table. Raises InputError if no digit was read in any picture.
     """
     from plots import MAX_PANELS, plot_readings
 
@@ -305,7 +309,7 @@ def describe(reading: Reading) -> str:
 
     line = f"{reading.path}  {reading.text}  {percent(reading.confidence)}"
     guesses = [
-        f"digit {number}: {p.argmax()}, perhaps {np.argsort(p)[-2]}"
+        f"digit no. {number}: {p.argmax()}, perhaps {np.argsort(p)[-2]}"
         for number, p in enumerate(reading.probabilities, start=1)
         if p.max() < UNSURE_BELOW
     ]
@@ -359,7 +363,6 @@ def predict_drawing(model: "keras.Model", folder: Path, plot_path: Path) -> list
         problem = "" if lines else "no digit found"
         return read_digits(model, [Reading("drawing", problem, drawing, lines)])[0]
 
-    model(np.zeros((1, 28, 28)))  # the first call is slow: make it before the first reading
     paper = draw(lambda paper: to_answer(read(paper)), folder)
     return [] if paper is None else report_readings([read(paper)], 1, plot_path)
 
@@ -386,7 +389,7 @@ def to_answer(reading: Reading) -> "Answer":
 def predict_test_images(
     model: "keras.Model", args: argparse.Namespace, plot_path: Path
 ) -> list[dict]:
-    """Read the first test images or the mistakes; print and draw the predictions."""
+    """Read all test images; print and draw the first ones or the mistakes."""
     from plots import percent, plot_predictions
 
     mnist = load_test_images(args)

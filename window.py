@@ -87,7 +87,7 @@ def open_figure(width: int, height: int, **settings: str) -> Figure:
         opened = False
     if not opened:
         raise OSError(
-            "no window can be opened: there must be a display and a window system for Python, "
+            "no window can be opened: there must be a display and a GUI toolkit for Python, "
             "such as Tk (on Debian and Ubuntu: sudo apt install python3-tk)"
         )
     return figure
@@ -118,7 +118,7 @@ class DrawingWindow:
     """A figure with paper to draw digits on, what is read on it, and what the network sees.
 
     A click on a digit shows what the network sees and thinks of it. The figure may be in a
-    window or in a notebook. It stops working when this object is deleted.
+    window or in a notebook. Keep this object: without it, the figure stops working.
     """
 
     def __init__(
@@ -167,7 +167,7 @@ class DrawingWindow:
         self.message = self.paper.text(WIDTH / 2, HEIGHT - 20, "", fontsize=9, **style)
 
     def lay_out_panel(self) -> None:
-        """Add the picture that the network sees of a digit, and a bar for each answer."""
+        """Add the picture that the network sees of a digit, and a bar for each digit."""
         axes = self.figure.add_axes((0.7, 0.53, 0.27, 0.36), anchor="W")
         axes.set_title("What the network sees", loc="left", fontsize=11)
         axes.set_axis_off()

@@ -9,7 +9,8 @@
 | digits -> lines | lines.py |
 | digit -> 28 x 28 | mnist_form.py |
 
-`search.py` calls them in this order.
+`search.py` calls them in this order. It does so on several levels, which are the image at
+several sizes, and for both polarities: dark ink on light paper, light ink on dark paper.
 """
 
 from photos.files import find_files, read_image

@@ -11,7 +11,7 @@ from photos.strokes import weighted_stroke_lengths
 
 MIN_CONTRAST = 0.05  # of ink: the texture of the background has less
 MIN_CONTRAST_TO_NOISE = 5  # contrast of ink / standard deviation of the noise
-# A component has ink above a threshold somewhere, and extends to this share of it.
+# A component has a pixel above the threshold. All its pixels are above this share of it.
 HYSTERESIS = 0.75
 # A component that is cut off has its centre this near to the edge of the paper, as a share of
 # the image's shorter side.
@@ -56,24 +56,23 @@ def find_components(ink: Ink) -> Components:
 def remove_lines_and_cut_off(ink: Ink) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The ink without ruled lines and what is cut off, its labels, and OpenCV's stats (n, 5).
 
-    A component without strong ink gets the label 0.
+    A component without ink above the threshold gets the label 0.
     """
     values, ruled = ink.values, None
     edge = 1 - cv2.erode(ink.paper, np.ones((3, 3)), borderValue=0)
     for _ in range(2):  # what the first pass removes is often the strongest ink
-        strong = max(otsu_threshold(values), MIN_CONTRAST_TO_NOISE * ink.noise, MIN_CONTRAST)
-        mask = np.uint8(values > HYSTERESIS * strong)
+        threshold = max(otsu_threshold(values), MIN_CONTRAST_TO_NOISE * ink.noise, MIN_CONTRAST)
+        mask = np.uint8(values > HYSTERESIS * threshold)
         if ruled is None:  # the first pass removes them all
             ruled = find_ruled_lines(mask, edge)
         count, labels, stats, centers = cv2.connectedComponentsWithStats(mask & ~ruled)
         cut_off = is_cut_off(labels, stats, centers, edge)
         if not (cut_off.any() or ruled.any()):
             break
-        # Their blurred edges go, too.
-        around = cv2.dilate(np.uint8(cut_off)[labels] | ruled, np.ones((5, 5)))
-        values = np.where(around & np.uint8((labels == 0) | cut_off[labels]), 0, values)
-    kept = ~cut_off & (np.bincount(labels[values > strong], minlength=count) > 0)
-    kept[0] = False
+        # What is removed takes its blurred edges with it.
+        removed = cv2.dilate(np.uint8(cut_off)[labels] | ruled, np.ones((5, 5)))
+        values = np.where(removed & np.uint8((labels == 0) | cut_off[labels]), 0, values)
+    kept = ~cut_off & (np.bincount(labels[values > threshold], minlength=count) > 0)
     return values, np.where(kept[labels], labels, 0), stats
 
 
@@ -106,7 +105,7 @@ def is_cut_off(
 
 
 def find_drawn_boxes(boxes: np.ndarray, length: np.ndarray) -> np.ndarray:
-    """The indices of drawn boxes: components with long strokes inside; `length` is (n,)."""
+    """The indices of drawn boxes: those inside them have long strokes; `length` is (n,)."""
     counted = np.flatnonzero(length)
     start, stop = boxes[counted, :2], boxes[counted, 2:]
     inside = (start > start[:, None]) & (stop < stop[:, None])

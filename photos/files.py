@@ -59,7 +59,7 @@ def read_image(path: str | Path) -> Image.Image:
 
     The image is upright, as its EXIF orientation says, with transparent parts as paper. Of a
     file with several pages or frames, the first is read. `image.info["frames"]` is their
-    number, `image.info["shrink_factor"]` the file's size divided by the image's. Raises
+    number, `image.info["shrink_factor"]` is the file's longer side / the image's. Raises
     InputError if the file cannot be read as an image or has more than 89 million pixels
     (Pillow's limit against decompression bombs).
     """

@@ -11,7 +11,9 @@ from photos.strokes import mean_stroke_width
 # Sizes (longer sides) and stroke lengths are relative to those of a typical digit on the level.
 MIN_FIRST_SIZE, MIN_FIRST_LENGTH = 0.35, 0.1  # of the longest part of a digit
 MAX_SIZE = 3  # of any part
-MAX_HEIGHT = 1.3  # of two parts together / the larger of typical size and taller part's height
+# Height of two parts together, relative to the typical size or to the taller part, whichever
+# is larger.
+MAX_HEIGHT = 1.3
 MIN_OVERLAP = 0.3  # columns that two parts share / columns of the narrower one
 
 MAX_WIDTH_TO_HEIGHT = 1.3  # width / height of one digit: in a wider shape, digits touch
@@ -37,7 +39,7 @@ def group_components(components: Components) -> list[Shape]:
     weights = length * components.may_be_digit
     typical, typical_length = (weighted_median(values, weights) for values in (size, length))
     can_start = (size > MIN_FIRST_SIZE * typical) & (length > MIN_FIRST_LENGTH * typical_length)
-    # Digits that touch are wide together.
+    # Digits that touch are one wide component: its width counts as the typical size at most.
     can_start &= height > MIN_HEIGHT_TO_WIDTH * np.minimum(width, typical)
     candidates = np.flatnonzero((length > 0) & (size < MAX_SIZE * typical))
     groups: list[list[int]] = []

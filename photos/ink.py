@@ -5,7 +5,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-BACKGROUND_KERNEL = 64  # pixels: what is wider and higher is part of the background
+BACKGROUND_KERNEL = 64  # pixels: what is at least as wide and as high is part of the background
 GRAIN_KERNEL = 5  # pixels: the median filter that removes grain from the background
 BLUR_SIGMA = 0.7  # pixels: the Gaussian blur that removes grain from the ink
 STEP_KERNEL = 5  # pixels: a step of brightness at a sharp edge is measured over this distance
@@ -34,7 +34,7 @@ class Ink(NamedTuple):
 
 
 def find_ink(grey: np.ndarray, sheet: np.ndarray | None, dark_ink: bool) -> Ink:
-    """Find the ink in a level (height, width), on the `sheet` if its small mask is given."""
+    """Find the ink on a level, grey in [0, 1] (height, width); `sheet` is from `find_sheet`."""
     paper = np.ones(grey.shape, np.uint8)
     if sheet is not None:
         paper = cv2.resize(sheet, grey.shape[::-1], interpolation=cv2.INTER_NEAREST)
@@ -49,8 +49,8 @@ def find_ink(grey: np.ndarray, sheet: np.ndarray | None, dark_ink: bool) -> Ink:
     # The background's own steps are subtracted: the rims of blobs and pages are no strokes.
     steps = cv2.subtract(local_steps(np.uint8(grey)), local_steps(background)) / scale
     small = max(grey.shape) <= MAX_SMALL_SIDE
-    empty, noise = measure_paper(values[::2, ::2][paper[::2, ::2] == 1], small)
-    values = (values - empty) * paper
+    paper_mean, noise = measure_paper(values[::2, ::2][paper[::2, ::2] == 1], small)
+    values = (values - paper_mean) * paper
     return Ink(dark_ink, values, (median - grey) / scale, steps, noise, paper)
 
 
@@ -58,8 +58,9 @@ def estimate_background(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The background of dark ink in `grey`, and the median around each pixel.
 
     All are uint8 (height, width). The background is a morphological closing. It fills all that
-    is dark and narrower than its kernel, and keeps the edges of shadows and tables. It also
-    fills gaps between light strokes, which then look like dark ink; the median does not.
+    is dark and smaller than its kernel in one direction, and keeps the edges of shadows and
+    tables. It also fills gaps between light strokes, which then look like dark ink; the median
+    does not.
     """
     kernel = np.ones((BACKGROUND_KERNEL, BACKGROUND_KERNEL))
     grey = cv2.medianBlur(grey, GRAIN_KERNEL)

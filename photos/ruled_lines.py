@@ -11,7 +11,8 @@ MAX_THICKNESS, MAX_THICKNESS_SHARE = 5, 0.0125  # of a ruled line: the sum of pi
 MAX_SLOPE = 0.2  # of a ruled line against the image's sides
 MAX_GAP = 0.1  # in a ruled line, as a share of its least length
 HOUGH_ANGLES = 360  # directions that are tried, half a degree apart
-# A stroke that crosses a ruled line is longer across it than the sum of thicknesses and pixels.
+# A stroke crosses a ruled line if its length across the line exceeds this many thicknesses of
+# the line plus this many pixels.
 CROSSING_THICKNESSES, CROSSING_PIXELS = 2, 2
 
 
@@ -57,11 +58,13 @@ def without_crossing_strokes(
     """
     inner_kernel = np.ones((max_thickness // 2, max_thickness // 2))
     inner = cv2.erode(horizontal | vertical, inner_kernel) & mask == 1
-    crossing = max_thickness
+    min_crossing = max_thickness
     if inner.any():
         thickness = 2 * np.median(distance_inside(mask)[inner])
-        crossing = min(crossing, CROSSING_PIXELS + int(CROSSING_THICKNESSES * thickness))
-    tall = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((crossing, 1)))
-    wide = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((1, crossing)))
-    # Where a horizontal and a vertical line cross, nothing else crosses them.
+        min_crossing = min(
+            min_crossing, CROSSING_PIXELS + int(CROSSING_THICKNESSES * thickness)
+        )
+    tall = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((min_crossing, 1)))
+    wide = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((1, min_crossing)))
+    # Where two ruled lines cross, each looks like a stroke across the other.
     return horizontal & (vertical | ~tall) | vertical & ~wide

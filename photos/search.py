@@ -79,8 +79,8 @@ def find_writing(grey: np.ndarray) -> Components:
     coarser = [side for side in LEVEL_SIDES if side < longest]
     best = None
     for side in [*coarser, max(longest, MIN_LEVEL_SIDE)]:
-        if side > LEVEL_SIDES[-1] and best.dark_ink:
-            # One polarity saves time. If light ink has won so far, it may be a white sheet.
+        if side > LEVEL_SIDES[-1] and best.dark_ink and best.score > MIN_SCORE:
+            # This saves time. If light ink has won so far, it may be a sheet: then try both.
             polarities = [True]
         for dark_ink in polarities:
             found = find_components(find_ink(resize(grey, side), sheet, dark_ink))

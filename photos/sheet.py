@@ -6,23 +6,24 @@ import numpy as np
 from photos.files import resize
 
 SEARCH_SIDE = 128  # pixels: the image is reduced to this longer side
-WRITING_KERNEL = 9  # pixels: wider than strokes, and than what links a sheet to other things
+WRITING_KERNEL = 9  # pixels: wider than a stroke, or a link between a sheet and something else
 EDGE_KERNEL = 5  # pixels: wider than a sharp edge
 MAX_EDGE_RATIO = 0.85  # darker side / brighter side of a sharp edge
 MIN_AREA = 0.06  # of a sheet, as a share of the image
 MIN_CONVEXITY = 0.93  # area of a sheet / area of its convex hull
-MAX_AT_FRAME = 0.3  # share of a sheet's outline on the image's frame: less than of a shadow's
+# Share of a sheet's outline on the image's frame. The lit part beside a shadow has more there.
+MAX_AT_FRAME = 0.3
 # A pixel is bright if its brightness times this exceeds the median outside the sheet.
 MAX_AROUND_TO_SHEET = 0.8
-MIN_BRIGHT_SHARE = 0.92  # share of a sheet's pixels that are bright: more than of a light 0's
+MIN_BRIGHT_SHARE = 0.92  # of a sheet's pixels are bright; a large light 0 has fewer
 
 
 def find_sheet(grey: np.ndarray) -> np.ndarray | None:
     """A small mask of the sheet of paper in a grey image (height, width), if there is one.
 
     A sheet is the largest region without sharp edges that is convex, mostly inside the image
-    and brighter than the rest of it. Beside a shadow, the lit part has a
-    sharp edge too, but much of its outline is on the frame.
+    and brighter than the rest of it. The lit part beside a shadow also has a sharp edge, but
+    much of its outline is on the frame. The mask is uint8, its longer side SEARCH_SIDE pixels.
     """
     grey = resize(grey, SEARCH_SIDE)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (WRITING_KERNEL, WRITING_KERNEL))
@@ -45,7 +46,7 @@ def find_sheet(grey: np.ndarray) -> np.ndarray | None:
             or at_frame.any(axis=2).mean() > MAX_AT_FRAME
         ):
             continue
-        around = np.median(grey[sheet == 0])
-        if np.mean(MAX_AROUND_TO_SHEET * grey[sheet == 1] > around) > MIN_BRIGHT_SHARE:
+        outside = np.median(grey[sheet == 0])
+        if np.mean(MAX_AROUND_TO_SHEET * grey[sheet == 1] > outside) > MIN_BRIGHT_SHARE:
             return sheet
     return None

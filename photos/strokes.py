@@ -16,11 +16,11 @@ def weighted_stroke_lengths(
 ) -> np.ndarray:
     """The weighted length in pixels of the strokes of n connected components: (n,).
 
-    Length is weighted by contrast * (sharpness * clearness)^4, each about 1 at most. Sharpness
-    is the step of brightness at the outline / contrast. Clearness is contrast against the
-    texture around. A blob has the length 0. `values` is the ink without ruled lines and what is
-    cut off, `labels` are 0 for the rest of the image; both are (height, width). `area` is (n,),
-    in pixels.
+    Length is weighted by contrast * (sharpness * clearness)^4; each factor is about 1 at most.
+    Sharpness is the step of brightness at the outline / contrast. Clearness is contrast against
+    the texture around. A blob has the length 0. `values` is the ink without ruled lines and
+    what is cut off, `labels` are 0 for the rest of the image; both are (height, width). `area`
+    is (n,), in pixels.
     """
     mask = np.uint8(labels > 0)
     inside = np.flatnonzero(mask)
@@ -31,7 +31,8 @@ def weighted_stroke_lengths(
         total = np.bincount(where, image.ravel()[places], len(area))
         return total / np.maximum(np.bincount(where, minlength=len(area)), 1)
 
-    # Against the background, the dark part of a gradient looks like ink; not so the median.
+    # Compared with the background, the dark part of a gradient looks like ink; compared with
+    # the median, it does not.
     contrast = mean(np.minimum(values, ink.contrast_to_median), inside).clip(0)
     sharpness = mean(np.minimum(1, ink.steps / np.maximum(contrast[labels], 1e-6)), outline)
     texture = np.sqrt(mean(texture_power(values, mask), inside))

@@ -1,7 +1,7 @@
 """Measure what the README's tables of results state, and print them.
 
-    python tests/benchmark.py training --data ../shared/mnist.npz
-    python tests/benchmark.py reading --data ../shared/mnist.npz outputs/model.keras ...
+    python tests/benchmark.py training --data mnist.npz
+    python tests/benchmark.py reading --data mnist.npz outputs/model.keras ...
 
 "training" measures train.py against a plain Keras loop. Every run is a process of its
 own, and the runs take turns, so that whatever else the machine does falls on all of them

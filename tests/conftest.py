@@ -28,7 +28,7 @@ def run(*arguments, cwd, shell=None, **environment):
     If a `shell` command is given, its "$@" is the command that runs Python.
     """
     command = [sys.executable, *map(str, arguments)]
-    # Importing model.py has set some variables here, which it shall set there by itself.
+    # Importing model.py has set some variables here. In the new process, it must set them.
     own = {k: v for k, v in os.environ.items() if not k.startswith(("TF_", "KERAS_"))}
     user = {
         "HOME": str(cwd),

@@ -46,9 +46,7 @@ def test_both_kinds_of_run_train(random_npz):
         assert metrics["peak"] > 0
 
 
-def test_reading_measures_mnist_and_labelled_pictures(
-    tmp_path, capsys, trained_file, bundled_digits
-):
+def test_reading_measures_all_pictures(tmp_path, capsys, trained_file, bundled_digits):
     arrays = {name: getattr(bundled_digits, name)[:15] for name in ARRAYS}
     np.savez(tmp_path / "small.npz", **arrays)
     own = tmp_path / "own"

@@ -1,4 +1,4 @@
-"""Outputs replaced as a whole, errors in one line, exit status."""
+"""Outputs replaced on success, errors in one line, exit status."""
 
 import io
 import sys

@@ -182,6 +182,7 @@ def test_loose_parts_stay_and_strangers_go(seven):
         "speck": with_strokes((20, 21, 23, 21)),
         "digit cut off by the frame": with_strokes((2, 90, 2, 150), width=9),
         "drawn box": with_strokes(sum(corners, ())),
+        "blot in its box": np.where(np.hypot(rows - 115, columns - 55) < 6, 0.2, seven),
         "page edge": np.where(columns > 142, 0.3, seven),
         "page corner": np.where(page_corner, 0.3, seven),
     }
@@ -197,7 +198,7 @@ def test_a_faint_digit_beside_strong_ink_that_is_cut_off_is_found():
 
 
 def paper_with_lines(shape, gap, width, ink, squared):
-    """Grey values of paper with slanted lines of 0.85 * `ink` below its brightness."""
+    """Grey values of paper with slanted lines, darker than the paper by 0.85 * `ink`."""
     image = Image.new("F", shape[::-1], 0.85)
     draw = ImageDraw.Draw(image)
     for at in range(gap // 2, max(shape), gap):
@@ -235,6 +236,12 @@ def test_on_a_sheet_on_a_table_only_the_writing_is_found(table, size, turn):
     assert find_digits(picture(grey)) == []
     grey[260:340, 450:456] = 0.1
     np.testing.assert_allclose(only_digit(grey).box, (450, 260, 456, 340), atol=5)
+
+
+def test_small_light_writing_on_a_large_dark_picture_is_found():
+    places = [(400, 400 + 50 * n) for n in range(5)]
+    (line,) = find_digits(picture(1 - rings(*places, shape=(900, 1400), size=16)))
+    assert [len(line), line[0].box[0]] == pytest.approx([5, 400], abs=4)
 
 
 def test_writing_in_a_shadow_is_found():
@@ -297,6 +304,13 @@ def test_digits_that_touch_are_split_and_wide_ones_are_not():
     (line,) = find_digits(picture(grey))
     assert len(line) == 4
     np.testing.assert_allclose((line[0].box[2], line[1].box[0]), 148, atol=10)
+
+
+def test_a_shape_much_larger_than_the_digits_is_no_digit():
+    large = on_paper((300, 900), [(500, 20, 500, 280), (500, 280, 400, 280)], 6, 0.9, 0.16)
+    digits = rings((100, 100), (100, 160), (100, 220), (100, 280))
+    (line,) = find_digits(picture(np.minimum(digits, large)))
+    assert len(line) == 4
 
 
 # --- no digit

@@ -51,9 +51,7 @@ def test_training_curves(figures, tmp_path):
     assert figures[0].get_supxlabel() == ""
 
 
-def test_training_curves_of_one_epoch_are_points_and_augmentation_is_explained(
-    figures, tmp_path
-):
+def test_training_curves_of_one_augmented_epoch(figures, tmp_path):
     one = {name: values[:1] for name, values in HISTORY.items()}
     plots.plot_training_curves(tmp_path / "x.png", one, "held-out", "toys", True)
     lines = [line for axes in figures[0].axes for line in axes.get_lines()]
@@ -166,6 +164,13 @@ def test_each_digit_has_its_box_and_the_unsure_another_colour(figures, tmp_path)
     assert [text.get_bbox_patch().get_facecolor() for text in photo.texts] == expected
     for text, (left, top, _, _) in zip(photo.texts, panel.boxes, strict=True):
         assert text.get_position() == (left, top)
+
+
+def test_labels_of_a_picture_are_as_large_as_its_boxes_are_drawn(figures, tmp_path):
+    for shape in ((600, 800), (960, 800)):  # both are drawn 800 pixels wide
+        plots.plot_readings(tmp_path / "x.png", [panel_of(1, shape=shape)], 0.6, "")
+    sizes = [figure.axes[0].texts[0].get_fontsize() for figure in figures]
+    assert sizes[0] == sizes[1] < 14
 
 
 def test_lines_of_the_strip_are_those_of_the_picture_and_wrap(figures, tmp_path):

@@ -154,9 +154,7 @@ def test_own_images_are_read_in_natural_order(predict_main, own, tmp_path, bundl
     assert (tmp_path / "p.png").exists()
 
 
-def test_all_digits_of_a_picture_are_read_line_by_line(
-    predict_main, trained_model, tmp_path, bundled_digits
-):
+def test_a_page_is_read_line_by_line(predict_main, trained_model, tmp_path, bundled_digits):
     probabilities = trained_model(data.normalize(bundled_digits.x_test)).numpy()
     sure = np.flatnonzero(probabilities.max(axis=1) > 0.99)[:12]
     lines = bundled_digits.x_test[sure].reshape(2, 6, 28, 28)
@@ -176,7 +174,7 @@ def test_all_digits_of_a_picture_are_read_line_by_line(
         ([[0]], [0.992], "a.png  7  99.2 %"),
         ([[0], [0, 0]], [0.9, 0.9, 0.9], "a.png  7 / 77  72.9 %"),
         ([[0, 0, 1], [0]], [1, 1, 1, 1], "a.png  77 7 / 7  100.0 %"),
-        ([[0, 0]], [0.9, 0.5], "a.png  77  45.0 %  unsure of digit 2: 7, perhaps 2"),
+        ([[0, 0]], [0.9, 0.5], "a.png  77  45.0 %  unsure of digit no. 2: 7, perhaps 2"),
         ([[0]], [0.6], "a.png  7  60.0 %"),
     ],
 )
@@ -209,9 +207,7 @@ def test_images_that_cannot_be_read_do_not_stop_the_others(predict_main, own, tm
     assert (tmp_path / "p.png").exists()
 
 
-def test_of_several_pages_the_first_is_read_and_that_is_said(
-    predict_main, tmp_path, bundled_digits
-):
+def test_the_first_of_several_pages_is_read(predict_main, tmp_path, bundled_digits):
     pages = [written([digit]) for digit in bundled_digits.x_test[:3]]
     pages[0].save(tmp_path / "scan.tif", save_all=True, append_images=pages[1:])
     status, printed = predict_main(tmp_path / "scan.tif")
@@ -220,9 +216,7 @@ def test_of_several_pages_the_first_is_read_and_that_is_said(
     assert printed.err == f"predict.py: {complaint}\n"
 
 
-def test_files_and_folders_as_users_name_them(
-    predict_main, own, tmp_path, trained_file, monkeypatch
-):
+def test_names_as_users_give_them(predict_main, own, tmp_path, trained_file, monkeypatch):
     (own / "1.png").rename(tmp_path / "-1.png")
     monkeypatch.chdir(tmp_path)
     status, printed = predict_main("--", "-1.png", model=trained_file.parent)
@@ -233,7 +227,7 @@ def test_files_and_folders_as_users_name_them(
     assert predict.parse_arguments([".", *options]).pictures == ["."]
 
 
-def test_of_many_images_the_least_certain_are_kept_and_drawn(
+def test_least_certain_pictures_are_drawn(
     predict_main, own, bundled_digits, monkeypatch, drawn
 ):
     def least_certain(panels, count, original=predict.least_certain):
@@ -258,9 +252,7 @@ def test_of_many_images_the_least_certain_are_kept_and_drawn(
         assert f"{panel.name}  {panel.y_pred[0]}" in printed.out
 
 
-def test_large_pictures_are_kept_small_to_be_drawn(
-    predict_main, tmp_path, bundled_digits, drawn
-):
+def test_large_pictures_are_drawn_small(predict_main, tmp_path, bundled_digits, drawn):
     written(bundled_digits.x_test[:1]).resize((1500, 1600)).save(tmp_path / "x.png")
     predict_main(tmp_path / "x.png")
     ((panel,), *_) = drawn

@@ -41,9 +41,7 @@ def test_an_epoch_has_60_000_images_or_all_of_a_larger_set(images, steps):
 # --- what is printed
 
 
-def test_all_that_is_printed_and_the_same_seed_gives_the_same_history(
-    random_npz, tmp_path, capfd
-):
+def test_what_is_printed_and_that_a_seed_repeats_it(random_npz, tmp_path, capfd):
     assert train.main(short_run(random_npz, tmp_path / "a")) == 0
     metrics = saved_metrics(tmp_path / "a")
     epochs = [
@@ -69,9 +67,7 @@ def test_all_that_is_printed_and_the_same_seed_gives_the_same_history(
     assert one.read_bytes() == other.read_bytes()
 
 
-def test_validation_uses_the_last_training_images_and_no_test_image(
-    random_digits, tmp_path, capsys
-):
+def test_validation_uses_no_test_image(random_digits, tmp_path, capsys):
     unread = random_digits | {"x_test": random_digits["x_test"][:1], "y_test": np.array([0])}
     np.savez(tmp_path / "one.npz", **unread)
     arguments = [*short_run(tmp_path / "one.npz", tmp_path), "--validation", "10"]
@@ -94,9 +90,7 @@ def test_validation_uses_the_last_training_images_and_no_test_image(
 # --- what is saved
 
 
-def test_options_are_those_of_the_training_and_in_the_metrics(
-    random_npz, tmp_path, monkeypatch
-):
+def test_options_reach_the_training_and_the_metrics(random_npz, tmp_path, monkeypatch):
     def fit(training_model, *_, **__):
         """Nothing is trained."""
         models.append(training_model)

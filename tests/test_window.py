@@ -190,6 +190,8 @@ def test_no_trace_stays_of_what_is_undone(pen, undo, clear):
         screens.append(pen.screen())
     pen.key(clear)
     assert np.array_equal(pen.screen(), screens[0])
+    pen.begin(ONE)
+    pen.key(clear)  # this is nothing to undo
     for screen in [*screens[::-1], screens[0]]:  # at the end, there is nothing to undo
         pen.key(undo)
         assert np.array_equal(pen.screen(), screen)
