@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-TEMPORARY = ".unfinished-"  # beginning of a temporary folder's name
+TEMPORARY_PREFIX = ".unfinished-"  # beginning of a temporary folder's name
 
 
 class InputError(Exception):
@@ -74,13 +74,13 @@ def replace_on_success(folder: str | Path) -> Iterator[Path]:
     Path(folder).mkdir(parents=True, exist_ok=True)
     try:
         with tempfile.TemporaryDirectory(
-            prefix=TEMPORARY, dir=folder, ignore_cleanup_errors=True
+            prefix=TEMPORARY_PREFIX, dir=folder, ignore_cleanup_errors=True
         ) as temporary:
             yield Path(temporary)
             for path in Path(temporary).iterdir():
                 path.replace(Path(folder, path.name))
     except OSError as error:
         # Some errors name no file, others the temporary one, which the user has never seen.
-        if error.errno and (not error.filename or TEMPORARY in str(error.filename)):
+        if error.errno and (not error.filename or TEMPORARY_PREFIX in str(error.filename)):
             raise OSError(error.errno, os.strerror(error.errno), str(folder)) from error
         raise

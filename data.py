@@ -43,7 +43,7 @@ KERAS_FILE = KERAS_HOME / "datasets" / "mnist.npz"
 DOWNLOAD_TIMEOUT = 5
 PROGRESS_INTERVAL = 5  # seconds between lines on a slow download
 
-EVALUATION_BATCH = 1000  # images: large batches are faster, and there are no gradients to keep
+EVALUATION_BATCH = 1000  # images: large batches are faster; no gradients are kept
 PREFETCHED_BATCHES = 2
 
 
@@ -135,7 +135,7 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
             # NumPy returns bytes for a member that is no array.
             arrays = {name: np.asarray(archive[name]) for name in ARRAYS}
     except Exception as error:  # a damaged zip or header can fail in a dozen ways
-        reason = error.args[0] if error.args else type(error).__name__
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise InputError(f"{path}: not an .npz file in Keras's layout: {reason}") from error
     return check_arrays(arrays, dict.fromkeys(ARRAYS, path))
 
@@ -242,7 +242,10 @@ def normalize(images: np.ndarray) -> np.ndarray:
 
 
 def batches(
-    x: np.ndarray, y: np.ndarray, batch_size: int = EVALUATION_BATCH, training: bool = False
+    x: np.ndarray,
+    y: np.ndarray,
+    batch_size: int = EVALUATION_BATCH,
+    training: bool = False,
 ) -> "tf.data.Dataset":
     """Batches of normalised images and their labels, from uint8 (n, 28, 28) and (n,).
 

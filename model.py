@@ -155,12 +155,12 @@ class RandomAugmentation(keras.layers.Layer):
         shear: float = 0.1,
         elastic: float = 1.2,
     ) -> None:
-        """Store the ranges and compute the basis of all coordinates."""
+        """Store the ranges and compute the maps of which coordinates are weighted sums."""
         super().__init__()
         affine = [math.radians(rotation), shear, zoom, zoom, shift, shift]
         self.ranges = np.array(affine + 2 * ELASTIC_GRID_SIDE**2 * [elastic], np.float32)
         self.seed_generator = keras.random.SeedGenerator()
-        # The coordinates at which an image is sampled are weighted sums of 28 fixed maps
+        # The coordinates at which an image is sampled are weighted sums of 3 + 25 fixed maps
         # (28, 28): y, x and 1 are the affine part, and the bicubic interpolation of each of the
         # 25 grid points is the elastic part. Only the weights are drawn at random.
         y, x = np.indices((28, 28)) - 13.5
@@ -232,7 +232,8 @@ def load_model(path: str) -> keras.Model:
     if not fits:
         raise InputError(f"{path} maps {shape} to {outputs}, expected 28 x 28 pixels to (10,)")
     model = keras.Sequential([keras.Input((28, 28)), keras.layers.Reshape(shape), loaded])
-    # An empty image and one with ink: a softmax gives sums of 1 for any image.
+    # A softmax gives sums of 1 for any image. Others may have them by chance for one image, or
+    # with negative values, which count as 0.
     sums = model(np.stack([np.zeros((28, 28)), np.eye(28)])).numpy().clip(0).sum(axis=1)
     if not np.allclose(sums, 1, atol=1e-3):
         raise InputError(f"{path}: its outputs are no probabilities; end it with a softmax")

@@ -27,7 +27,7 @@ MAX_HEIGHT_TO_WIDTH = 1.2  # of the space for a picture
 # pixel of space around it, and its label in the rows above.
 STRIP_CELL = (42, 30)  # pixels: height, width
 STRIP_LABEL_HEIGHT = 12  # pixels: height of the label
-STRIP_COLUMNS = 16
+MAX_STRIP_COLUMNS = 16  # digits
 MAX_CELL_WIDTH = 0.6  # inches: a cell is not drawn wider
 LABEL_POINTS = 30  # of text for each inch of box height: a larger label hides the line above
 LETTERS_PER_INCH = 12  # letters of a file's name that fit into an inch
@@ -41,7 +41,7 @@ def plot_training_curves(
     dataset: str,
     augmented: bool,
 ) -> None:
-    """Draw loss and accuracy after each epoch, side by side.
+    """Plot loss and accuracy after each epoch, side by side.
 
     `history` has a value for each epoch under "loss", "accuracy" (in [0, 1]), "val_loss" and
     "val_accuracy"; the last two are of the `subset` "test" or "validation". If `augmented`,
@@ -79,7 +79,7 @@ def plot_training_curves(
 
 
 def plot_confusion_matrix(path: str | Path, matrix: np.ndarray, title: str) -> None:
-    """Draw `matrix`, counts (10, 10) by true digit (row) and predicted digit (column).
+    """Plot `matrix`, counts (10, 10) by true digit (row) and predicted digit (column).
 
     Only mistakes are coloured, and the diagonal is grey: its counts are a hundred times as
     large and would hide the mistakes on a common scale.
@@ -133,7 +133,7 @@ def plot_predictions(
     y_true: np.ndarray,
     title: str,
 ) -> None:
-    """Draw digits in rows of five, each titled with its prediction and confidence.
+    """Plot digits in rows of five, each titled with its prediction and confidence.
 
     `images` is (n, 28, 28) in [0, 1], `y_pred` and `y_true` are (n,) digits, `confidence`
     is (n,) in [0, 1]. A wrong prediction has a frame and the true digit. Of more than 50
@@ -178,7 +178,7 @@ class Panel(NamedTuple):
 def plot_readings(
     path: str | Path, panels: Sequence[Panel], unsure_below: float, title: str
 ) -> None:
-    """Draw pictures with a box and the prediction at every digit, and the digits below.
+    """Plot pictures with a box and the prediction at every digit, and the digits below.
 
     Digits with a confidence below `unsure_below` have another colour. The caller gives at most
     MAX_PANELS panels.
@@ -207,8 +207,8 @@ def plot_readings(
     for index, (panel, strip) in enumerate(zip(panels, strips, strict=True)):
         row, column = divmod(index, columns)
         colors = confidence_colors(panel.confidence, unsure_below)
-        draw_picture(grid[2 * row, column], panel, colors, width)
-        draw_strip(grid[2 * row + 1, column], panel, strip, colors, width)
+        plot_picture(grid[2 * row, column], panel, colors, width)
+        plot_strip(grid[2 * row + 1, column], panel, strip, colors, width)
     save(figure, path)
 
 
@@ -217,8 +217,8 @@ def confidence_colors(confidence: np.ndarray, unsure_below: float) -> np.ndarray
     return np.where(confidence < unsure_below, VERMILLION, BLUE)
 
 
-def draw_picture(axes: Axes, panel: Panel, colors: np.ndarray, width: float) -> None:
-    """Draw a panel's picture, `width` inches wide, with a box and a label at each digit."""
+def plot_picture(axes: Axes, panel: Panel, colors: np.ndarray, width: float) -> None:
+    """Plot a panel's picture, `width` inches wide, with a box and a label at each digit."""
     axes.imshow(panel.image)
     axes.set_anchor("S")  # close to the digits below
     rows, columns = panel.image.shape[:2]
@@ -254,7 +254,7 @@ def digit_strip(panel: Panel) -> np.ndarray:
 def strip_places(panel: Panel) -> list[tuple[int, int]]:
     """The cell (row, column) of each digit: a line starts a row, and a long line wraps."""
     places, first_row = [], 0
-    columns = min(max(panel.line_lengths), STRIP_COLUMNS)
+    columns = min(max(panel.line_lengths), MAX_STRIP_COLUMNS)
     for length in panel.line_lengths:
         places += [(first_row + i // columns, i % columns) for i in range(length)]
         first_row += -(-length // columns)
@@ -266,10 +266,10 @@ def strip_scale(strip: np.ndarray, width: float) -> float:
     return min(width / strip.shape[1], MAX_CELL_WIDTH / STRIP_CELL[1])
 
 
-def draw_strip(
+def plot_strip(
     axes: Axes, panel: Panel, strip: np.ndarray, colors: np.ndarray, width: float
 ) -> None:
-    """Draw the digits of a panel as the network sees them, each below its prediction."""
+    """Plot the digits of a panel as the network sees them, each below its prediction."""
     axes.imshow(strip, cmap="gray", vmin=0, vmax=1)
     axes.set_anchor("N")
     fontsize = min(13, 72 * strip_scale(strip, width) * STRIP_LABEL_HEIGHT)

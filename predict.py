@@ -1,4 +1,4 @@
-"""Let the trained network read digits, and draw them with what it says.
+"""Read digits with the trained network, and plot them with its predictions.
 
     python predict.py
     python predict.py note.jpg scans/ --csv digits.csv
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 PICTURES_PER_BATCH = 20  # pictures in each call of the model: a call has a fixed cost
 MAX_NAMED = 5  # file names in the warning about files of other types
 DEFAULT_COUNT = 10  # test images that are read by default
-UNSURE_BELOW = 0.6  # confidence: below it, a box is orange and the second guess printed
+# Confidence: below it, boxes have another colour, and the second guess is printed.
+UNSURE_BELOW = 0.6
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -158,7 +159,7 @@ def predict(args: argparse.Namespace) -> None:
             rows = predict_pictures(model, args.pictures, args.output, plot_path)
         else:
             rows = predict_test_images(model, args, plot_path)
-        if not rows:  # nothing was drawn
+        if not rows:  # the user has closed the window without drawing
             return
         if table:
             save_csv(table, rows)
@@ -228,6 +229,8 @@ def predict_pictures(
 
     files, others = find_files(paths)
     pictures = [file for file in files if Path(file).resolve() != Path(output).resolve()]
+    if not pictures:
+        raise InputError(f"{output}: no other picture is there to read")
     if others:
         names = ", ".join(Path(other).name for other in others[:MAX_NAMED])
         more = ", ..." if len(others) > MAX_NAMED else ""
@@ -270,9 +273,9 @@ def read_digits(model: "keras.Model", readings: Sequence[Reading]) -> list[Readi
 
 
 def report_readings(readings: Iterable[Reading], count: int, plot_path: Path) -> list[dict]:
-    """Print each of `count` readings, and draw them.
+    """Print each of `count` readings, and plot them.
 
-    Of more than MAX_PANELS readings, the least certain are drawn. Returns the rows of the
+    Of more than MAX_PANELS readings, the least certain are plotted. Returns the rows of the
     table. Raises InputError if no digit was read in any picture.
     """
     from plots import MAX_PANELS, plot_readings
@@ -389,7 +392,7 @@ def to_answer(reading: Reading) -> "Answer":
 def predict_test_images(
     model: "keras.Model", args: argparse.Namespace, plot_path: Path
 ) -> list[dict]:
-    """Read all test images; print and draw the first ones or the mistakes."""
+    """Read all test images; print and plot the first ones or the mistakes."""
     from plots import percent, plot_predictions
 
     mnist = load_test_images(args)

@@ -1,6 +1,6 @@
 """Train the network on MNIST; save it, its training curves and its confusion matrix.
 
-    python train.py --data mnist.npz
+    python train.py
 
 The README shows what it prints and the pictures it saves.
 """
@@ -57,7 +57,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="passes over the training set, which is repeated to 60,000 images if it is "
         "smaller (default: %(default)s)",
     )
-    option("--batch-size", type=int, default=128, help="images a step (default: %(default)s)")
+    option("--batch-size", type=int, default=128, help="images per step (default: %(default)s)")
     option(
         "--learning-rate",
         type=float,
@@ -288,7 +288,7 @@ def recall_per_digit(matrix: np.ndarray) -> list[float | None]:
 
 
 def save_history(path: Path, history: Mapping[str, Sequence[float]]) -> None:
-    """Write losses and accuracies as a table, a row an epoch, counted from 1."""
+    """Write losses and accuracies as a table with one row per epoch, counted from 1."""
     with open(path, "w", newline="") as file:
         table = csv.writer(file)
         table.writerow(["epoch", *history])

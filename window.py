@@ -30,7 +30,7 @@ MARGIN = 16  # pixels that the pen keeps from the edge: ink at the edge counts a
 MAX_CLICK = 4  # pixels: a stroke that is shorter is a click
 POLL_INTERVAL = 30  # milliseconds between two checks for a finished reading
 MAX_LIVE_TIME = 0.05  # seconds: if readings take longer, they wait for the stroke's end
-CONTENT_BOTTOM = 0.13  # share of the window's height: lower edge of paper and panel
+CONTENT_BOTTOM = 0.13  # share of the window's height: lower edge of paper and side panel
 TITLE_POINTS = 20  # points: size of a title of up to 34 characters; longer titles are smaller
 MIN_LABEL_SPACE = 30  # pixels: with less space above its box, a label stands in the box
 GREYS = {"window": "#ECECEC", "lines": "#BBBBBB", "bars": "#A8A8A8", "text": "#666666"}
@@ -137,10 +137,13 @@ class DrawingWindow:
         self.answer = Answer()
         self.versions = [[]]  # the finished strokes after each change, for undo
         self.stroke = []  # points (x, y) of the unfinished stroke
-        self.focus = (0, 0)  # last point drawn or clicked: the panel shows the nearest digit
+        self.focus = (
+            0,
+            0,
+        )  # last point drawn or clicked: the digit nearest to it is shown
         figure.set_facecolor(GREYS["window"])
         self.lay_out_paper()
-        self.lay_out_panel()
+        self.lay_out_side_panel()
         self.lay_out_buttons()
         self.connect()
         self.canvas.draw()
@@ -152,36 +155,36 @@ class DrawingWindow:
 
     def lay_out_paper(self) -> None:
         """Add the paper and what is drawn and written on it."""
-        self.paper = self.figure.add_axes((0.03, CONTENT_BOTTOM, 0.6, 0.76), anchor="W")
-        self.paper.set(xlim=(0, WIDTH), ylim=(HEIGHT, 0), aspect="equal", navigate=False)
-        self.paper.set(xticks=[], yticks=[])
-        self.paper.spines[:].set_color(GREYS["lines"])
+        self.paper_axes = self.figure.add_axes((0.03, CONTENT_BOTTOM, 0.6, 0.76), anchor="W")
+        self.paper_axes.set(xlim=(0, WIDTH), ylim=(HEIGHT, 0), aspect="equal", navigate=False)
+        self.paper_axes.set(xticks=[], yticks=[])
+        self.paper_axes.spines[:].set_color(GREYS["lines"])
         style = {"fill": False, "capstyle": "round", "joinstyle": "round", "animated": True}
-        self.ink = self.paper.add_patch(PathPatch(curve([]), **style))
-        self.tip = self.paper.add_patch(PathPatch(curve([]), **style))
+        self.ink = self.paper_axes.add_patch(PathPatch(curve([]), **style))
+        self.tip = self.paper_axes.add_patch(PathPatch(curve([]), **style))
         self.marks = []  # boxes and their labels
-        self.title = self.paper.text(0, -14, "", animated=True)
+        self.title = self.paper_axes.text(0, -14, "", animated=True)
         style = {"ha": "center", "color": GREYS["text"], "animated": True}
-        self.hint = self.paper.text(WIDTH / 2, HEIGHT / 2, "Draw digits here", **style)
+        self.hint = self.paper_axes.text(WIDTH / 2, HEIGHT / 2, "Draw digits here", **style)
         self.hint.set_fontsize(20)
-        self.message = self.paper.text(WIDTH / 2, HEIGHT - 20, "", fontsize=9, **style)
+        self.message = self.paper_axes.text(WIDTH / 2, HEIGHT - 20, "", fontsize=9, **style)
 
-    def lay_out_panel(self) -> None:
+    def lay_out_side_panel(self) -> None:
         """Add the picture that the network sees of a digit, and a bar for each digit."""
         axes = self.figure.add_axes((0.7, 0.53, 0.27, 0.36), anchor="W")
         axes.set_title("What the network sees", loc="left", fontsize=11)
         axes.set_axis_off()
         black = np.zeros((28, 28))
-        self.form = axes.imshow(black, cmap="gray", vmin=0, vmax=1, animated=True)
-        bars = self.figure.add_axes((0.7, CONTENT_BOTTOM, 0.2, 0.33), facecolor="none")
-        bars.set_title("What it thinks", loc="left", fontsize=11)
-        bars.set(xlim=(0, 1), ylim=(9.5, -0.5), xticks=[], yticks=range(10))
-        bars.tick_params(length=0)
-        bars.spines[:].set_color("none")
-        bars.spines["left"].set_color(GREYS["lines"])
-        self.bars = bars.barh(range(10), np.zeros(10), height=0.7, animated=True)
+        self.digit_image = axes.imshow(black, cmap="gray", vmin=0, vmax=1, animated=True)
+        axes = self.figure.add_axes((0.7, CONTENT_BOTTOM, 0.2, 0.33), facecolor="none")
+        axes.set_title("What it thinks", loc="left", fontsize=11)
+        axes.set(xlim=(0, 1), ylim=(9.5, -0.5), xticks=[], yticks=range(10))
+        axes.tick_params(length=0)
+        axes.spines[:].set_color("none")
+        axes.spines["left"].set_color(GREYS["lines"])
+        self.bars = axes.barh(range(10), np.zeros(10), height=0.7, animated=True)
         style = {"va": "center_baseline", "fontsize": 9, "animated": True}
-        self.percents = [bars.text(0, n, "", **style) for n in range(10)]
+        self.percents = [axes.text(0, n, "", **style) for n in range(10)]
 
     def lay_out_buttons(self) -> None:
         """Add the buttons below the paper, each named with its key."""
@@ -216,7 +219,7 @@ class DrawingWindow:
 
     def press(self, event: MouseEvent) -> None:
         """Start a stroke."""
-        if event.inaxes is self.paper and event.button == MouseButton.LEFT:
+        if event.inaxes is self.paper_axes and event.button == MouseButton.LEFT:
             self.stroke = [self.position(event)]
             if self.hint.get_visible() or self.message.get_text():
                 self.message.set_text("")
@@ -245,12 +248,12 @@ class DrawingWindow:
             is_click = np.ptp(stroke, axis=0).max() < MAX_CLICK
             if not is_click or not (distances(self.answer.boxes, self.focus) == 0).any():
                 self.versions.append([*self.strokes, stroke])
-            self.changed = True
+            self.changed = True  # a reading may have started that saw a click as a dot
             self.redraw()
 
     def position(self, event: MouseEvent) -> tuple[float, float]:
         """Where on the paper an event happened, in its pixels and within its margin."""
-        x, y = self.paper.transData.inverted().transform((event.x, event.y))
+        x, y = self.paper_axes.transData.inverted().transform((event.x, event.y))
         return np.clip(x, MARGIN, WIDTH - MARGIN), np.clip(y, MARGIN, HEIGHT - MARGIN)
 
     def press_key(self, event: KeyEvent) -> None:
@@ -327,20 +330,20 @@ class DrawingWindow:
         """Keep the parts that never change, after matplotlib has drawn the whole window."""
         points = 72 / self.figure.dpi
         for patch in (self.ink, self.tip):
-            patch.set_linewidth(PEN_WIDTH * self.paper.bbox.width / WIDTH * points)
+            patch.set_linewidth(PEN_WIDTH * self.paper_axes.bbox.width / WIDTH * points)
         area = Bbox([(0, CONTENT_BOTTOM - 0.01), (1, 1)])
         self.area = area.transformed(self.figure.transFigure)
         self.background = self.canvas.copy_from_bbox(self.area)
         self.redraw()
 
     def redraw(self) -> None:
-        """Draw the parts that change: strokes, reading and panel."""
+        """Draw the parts that change: strokes, reading and side panel."""
         self.hint.set_visible(not self.strokes)
         self.ink.set_path(Curve.make_compound_path(*map(curve, self.strokes)))
         self.title.set_text(self.answer.title)
         self.title.set_fontsize(TITLE_POINTS * min(1, 34 / max(1, len(self.answer.title))))
         self.update_marks()
-        self.update_panel()
+        self.update_side_panel()
         self.canvas.restore_region(self.background)
         for artist in (
             self.title,
@@ -348,7 +351,7 @@ class DrawingWindow:
             self.ink,
             *self.marks,
             self.message,
-            self.form,
+            self.digit_image,
             *self.bars,
             *self.percents,
         ):
@@ -369,12 +372,12 @@ class DrawingWindow:
         for i, (left, top, right, bottom) in enumerate(self.answer.boxes):
             box = Rectangle((left, top), right - left, bottom - top, fill=False, animated=True)
             box.set(color=self.answer.colors[i], linewidth=2 if i == self.chosen else 1)
-            label = self.paper.text(left, top, answers[i], color="white", animated=True)
+            label = self.paper_axes.text(left, top, answers[i], color="white", animated=True)
             label.set_bbox({"color": self.answer.colors[i], "pad": 2})
             label.set_verticalalignment("bottom" if top > MIN_LABEL_SPACE else "top")
-            self.marks += [self.paper.add_patch(box), label]
+            self.marks += [self.paper_axes.add_patch(box), label]
 
-    def update_panel(self) -> None:
+    def update_side_panel(self) -> None:
         """Show what the network sees and thinks of the chosen digit, if there is any."""
         pixels, probabilities = np.zeros((28, 28)), np.zeros(10)
         colors = [GREYS["bars"]] * 10
@@ -382,7 +385,7 @@ class DrawingWindow:
             pixels = self.answer.pixels[self.chosen]
             probabilities = self.answer.probabilities[self.chosen]
             colors[probabilities.argmax()] = self.answer.colors[self.chosen]
-        self.form.set_data(pixels)
+        self.digit_image.set_data(pixels)
         for i, share in enumerate(probabilities):
             self.bars[i].set(width=share, facecolor=colors[i])
             text = f"{100 * share:.1f} %" if share > 0.0005 else ""

@@ -1,4 +1,4 @@
-"""A person's picture: read, every digit found, each brought to MNIST's form.
+"""Read a person's picture, find every digit, bring each to MNIST's form.
 
 | step | file |
 |---|---|
@@ -9,8 +9,8 @@
 | digits -> lines | lines.py |
 | digit -> 28 x 28 | mnist_form.py |
 
-`search.py` calls them in this order. It does so on several levels, which are the image at
-several sizes, and for both polarities: dark ink on light paper, light ink on dark paper.
+`search.py` calls them in this order. It takes ink and components on several levels (sizes of
+the image) and for both polarities (dark or light ink), and goes on with the best.
 """
 
 from photos.files import find_files, read_image

@@ -23,7 +23,7 @@ MIN_INSIDE_LENGTH = 0.2  # stroke length inside a drawn box / stroke length of t
 
 
 class Components(NamedTuple):
-    """The n connected components of ink on one level; index 0 is the rest of the image."""
+    """The connected components of ink on one level: n with the rest of the image, number 0."""
 
     dark_ink: bool  # the polarity: dark on light, or light on dark
     values: np.ndarray  # (height, width): ink without ruled lines and what is cut off
@@ -59,8 +59,9 @@ def remove_lines_and_cut_off(ink: Ink) -> tuple[np.ndarray, np.ndarray, np.ndarr
     A component without ink above the threshold gets the label 0.
     """
     values, ruled = ink.values, None
-    edge = 1 - cv2.erode(ink.paper, np.ones((3, 3)), borderValue=0)
-    for _ in range(2):  # what the first pass removes is often the strongest ink
+    edge = 1 - cv2.erode(ink.paper_mask, np.ones((3, 3)), borderValue=0)
+    # A second pass sets the threshold anew: the strongest ink is often what the first removes.
+    for _ in range(2):
         threshold = max(otsu_threshold(values), MIN_CONTRAST_TO_NOISE * ink.noise, MIN_CONTRAST)
         mask = np.uint8(values > HYSTERESIS * threshold)
         if ruled is None:  # the first pass removes them all
@@ -105,7 +106,7 @@ def is_cut_off(
 
 
 def find_drawn_boxes(boxes: np.ndarray, length: np.ndarray) -> np.ndarray:
-    """The indices of drawn boxes: those inside them have long strokes; `length` is (n,)."""
+    """The indices of components with long strokes inside, as of a drawn box."""
     counted = np.flatnonzero(length)
     start, stop = boxes[counted, :2], boxes[counted, 2:]
     inside = (start > start[:, None]) & (stop < stop[:, None])

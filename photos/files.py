@@ -27,7 +27,7 @@ def find_files(paths: Sequence[str | Path]) -> tuple[list[str], list[str]]:
 
     Folders are searched with all folders in them, in natural order; hidden files are passed
     over. A path that is no folder is an image file, whatever its name. A folder without any
-    image is in the first list itself; `read_image` raises InputError for it.
+    image is itself in the first list, and `read_image` raises InputError for it.
     """
     endings = {
         ending
@@ -64,7 +64,7 @@ def read_image(path: str | Path) -> Image.Image:
     (Pillow's limit against decompression bombs).
     """
     if Path(path).is_dir():
-        raise InputError("a folder with no image files in it")
+        raise InputError("a folder with no picture files in it")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -77,10 +77,10 @@ def read_image(path: str | Path) -> Image.Image:
         with open(path, "rb") as file:
             if file.read(5) == b"%PDF-":
                 raise InputError("a PDF: export the page as PNG or JPEG") from error
-        raise InputError("not an image of a known format") from error
+        raise InputError("not a picture of a known format") from error
     except Exception as error:  # Pillow's many decoders fail in as many ways
         reason = getattr(error, "strerror", None)  # of a file that is not there
-        raise InputError(reason or f"cannot be read as an image: {error}") from error
+        raise InputError(reason or f"cannot be read as a picture: {error}") from error
     image.info["frames"] = frames
     return image
 

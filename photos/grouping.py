@@ -9,7 +9,7 @@ from photos.components import MIN_HEIGHT_TO_WIDTH, Components
 from photos.strokes import mean_stroke_width
 
 # Sizes (longer sides) and stroke lengths are relative to those of a typical digit on the level.
-MIN_FIRST_SIZE, MIN_FIRST_LENGTH = 0.35, 0.1  # of the longest part of a digit
+MIN_START_SIZE, MIN_START_LENGTH = 0.35, 0.1  # of the longest part, which starts a digit
 MAX_SIZE = 3  # of any part
 # Height of two parts together, relative to the typical size or to the taller part, whichever
 # is larger.
@@ -38,7 +38,7 @@ def group_components(components: Components) -> list[Shape]:
     size = np.maximum(width, height)
     weights = length * components.may_be_digit
     typical, typical_length = (weighted_median(values, weights) for values in (size, length))
-    can_start = (size > MIN_FIRST_SIZE * typical) & (length > MIN_FIRST_LENGTH * typical_length)
+    can_start = (size > MIN_START_SIZE * typical) & (length > MIN_START_LENGTH * typical_length)
     # Digits that touch are one wide component: its width counts as the typical size at most.
     can_start &= height > MIN_HEIGHT_TO_WIDTH * np.minimum(width, typical)
     candidates = np.flatnonzero((length > 0) & (size < MAX_SIZE * typical))

@@ -10,11 +10,11 @@ GRAIN_KERNEL = 5  # pixels: the median filter that removes grain from the backgr
 BLUR_SIGMA = 0.7  # pixels: the Gaussian blur that removes grain from the ink
 STEP_KERNEL = 5  # pixels: a step of brightness at a sharp edge is measured over this distance
 CELL_SIDE = 8  # pixels: side of the square cells over which an image is averaged
-# Two pairs of a percentile of the ink values and its z-score in a normal distribution. Both
-# percentiles fall on empty paper. On a small level, one digit may cover half of the image.
+# Pairs of a percentile of the ink values and its z-score in a normal distribution. So low,
+# the values are noise of empty paper. On a small level, one digit may cover half of the image.
 PAPER_PERCENTILES = (16, -1), (50, 0)
 PAPER_PERCENTILES_SMALL = (10, -1.28), (30, -0.52)
-MIN_WHITE = 0.05  # brightness: light ink in darker images is not stretched to full contrast
+MIN_WHITE = 0.05  # brightness: an image that is nearly black has no strong light ink
 MAX_SMALL_SIDE = 256  # pixels: the longer side of a small level, at most
 
 
@@ -27,10 +27,10 @@ class Ink(NamedTuple):
 
     dark_ink: bool  # the polarity: dark on light, or light on dark
     values: np.ndarray  # 0 on empty paper and outside the sheet; may be negative
-    contrast_to_median: np.ndarray  # (median around - pixel), divided like `values`
+    contrast_to_median: np.ndarray  # the same with the median around as background
     steps: np.ndarray  # local range of brightness less the background's, divided likewise
     noise: float  # standard deviation of `values` on empty paper
-    paper: np.ndarray  # uint8, 1 on the sheet or, if there is none, everywhere
+    paper_mask: np.ndarray  # uint8, 1 on the sheet or, if there is none, everywhere
 
 
 def find_ink(grey: np.ndarray, sheet: np.ndarray | None, dark_ink: bool) -> Ink:
@@ -41,17 +41,17 @@ def find_ink(grey: np.ndarray, sheet: np.ndarray | None, dark_ink: bool) -> Ink:
     white = np.float32(255 * max(grey.max(), MIN_WHITE))
     grey = cv2.GaussianBlur(255 * (grey if dark_ink else 1 - grey), (0, 0), BLUR_SIGMA)
     background, median = estimate_background(np.uint8(grey))
-    # A shadow darkens paper and dark ink by the same factor. The lower limit keeps the texture
-    # of dark tables weak.
+    # A shadow darkens paper and dark ink by the same factor. The divisor has a lower limit, so
+    # that the texture of dark tables stays weak.
     shaded = np.maximum(background, np.float32(background.max() / 2 + 1))
-    scale = shaded if dark_ink else white
-    values = (background - grey) / scale
+    divisor = shaded if dark_ink else white
+    values = (background - grey) / divisor
     # The background's own steps are subtracted: the rims of blobs and pages are no strokes.
-    steps = cv2.subtract(local_steps(np.uint8(grey)), local_steps(background)) / scale
+    steps = cv2.subtract(local_steps(np.uint8(grey)), local_steps(background)) / divisor
     small = max(grey.shape) <= MAX_SMALL_SIDE
     paper_mean, noise = measure_paper(values[::2, ::2][paper[::2, ::2] == 1], small)
     values = (values - paper_mean) * paper
-    return Ink(dark_ink, values, (median - grey) / scale, steps, noise, paper)
+    return Ink(dark_ink, values, (median - grey) / divisor, steps, noise, paper)
 
 
 def estimate_background(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

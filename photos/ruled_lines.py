@@ -67,4 +67,5 @@ def without_crossing_strokes(
     tall = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((min_crossing, 1)))
     wide = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((1, min_crossing)))
     # Where two ruled lines cross, each looks like a stroke across the other.
-    return horizontal & (vertical | ~tall) | vertical & ~wide
+    kept_horizontal = horizontal & (vertical | ~tall)
+    return kept_horizontal | vertical & ~wide

@@ -29,7 +29,7 @@ class Digit(NamedTuple):
 
     box: tuple[float, float, float, float]  # left, top, right, bottom in the picture's pixels
     pixels: np.ndarray  # float32 (28, 28) in [0, 1], white on black, in MNIST's form
-    space_before: bool  # True if it starts a number, but not the first of its line
+    space_before: bool  # True if a wide gap is between the digit before it and this
 
 
 def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
@@ -80,7 +80,7 @@ def find_writing(grey: np.ndarray) -> Components:
     best = None
     for side in [*coarser, max(longest, MIN_LEVEL_SIDE)]:
         if side > LEVEL_SIDES[-1] and best.dark_ink and best.score > MIN_SCORE:
-            # This saves time. If light ink has won so far, it may be a sheet: then try both.
+            # This saves time. Light ink with the best score may be a sheet: then try both.
             polarities = [True]
         for dark_ink in polarities:
             found = find_components(find_ink(resize(grey, side), sheet, dark_ink))

@@ -6,7 +6,7 @@ import numpy as np
 from photos.files import resize
 
 SEARCH_SIDE = 128  # pixels: the image is reduced to this longer side
-WRITING_KERNEL = 9  # pixels: wider than a stroke, or a link between a sheet and something else
+WRITING_KERNEL = 9  # pixels: wider than strokes, and than bright links to other things
 EDGE_KERNEL = 5  # pixels: wider than a sharp edge
 MAX_EDGE_RATIO = 0.85  # darker side / brighter side of a sharp edge
 MIN_AREA = 0.06  # of a sheet, as a share of the image
@@ -15,7 +15,7 @@ MIN_CONVEXITY = 0.93  # area of a sheet / area of its convex hull
 MAX_AT_FRAME = 0.3
 # A pixel is bright if its brightness times this exceeds the median outside the sheet.
 MAX_AROUND_TO_SHEET = 0.8
-MIN_BRIGHT_SHARE = 0.92  # of a sheet's pixels are bright; a large light 0 has fewer
+MIN_BRIGHT_SHARE = 0.92  # share of a sheet's pixels that are bright; a large light 0 has less
 
 
 def find_sheet(grey: np.ndarray) -> np.ndarray | None:
@@ -27,10 +27,10 @@ def find_sheet(grey: np.ndarray) -> np.ndarray | None:
     """
     grey = resize(grey, SEARCH_SIDE)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (WRITING_KERNEL, WRITING_KERNEL))
-    paper = cv2.morphologyEx(grey + 1e-3, cv2.MORPH_CLOSE, kernel)  # without the writing
-    paper = cv2.morphologyEx(paper, cv2.MORPH_OPEN, kernel)  # without what it touches
+    blank = cv2.morphologyEx(grey + 1e-3, cv2.MORPH_CLOSE, kernel)  # without writing
+    blank = cv2.morphologyEx(blank, cv2.MORPH_OPEN, kernel)  # and links to other things
     square = np.ones((EDGE_KERNEL, EDGE_KERNEL))
-    smooth = cv2.erode(paper, square) > MAX_EDGE_RATIO * cv2.dilate(paper, square)
+    smooth = cv2.erode(blank, square) > MAX_EDGE_RATIO * cv2.dilate(blank, square)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(np.uint8(smooth))
     for label in np.argsort(-stats[:, cv2.CC_STAT_AREA]):
         region = cv2.dilate(np.uint8(labels == label), square)  # its rim was not smooth

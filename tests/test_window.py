@@ -59,7 +59,7 @@ class Pen:
         )
 
     def mouse(self, what, x, y, axes=None):
-        point = (axes or self.window.paper).transData.transform((x, y))
+        point = (axes or self.window.paper_axes).transData.transform((x, y))
         MouseEvent(f"{what}_event", self.canvas, *point, 1)._process()
 
     def begin(self, stroke):
@@ -109,7 +109,8 @@ def test_what_is_read_is_what_is_seen(pen):
     pen.window.answer = Answer()
     pen.window.redraw()
     rows, columns = np.mgrid[8:HEIGHT:8, 8:WIDTH:8]
-    x, y = np.rint(pen.window.paper.transData.transform(np.c_[columns.ravel(), rows.ravel()])).T
+    places = np.c_[columns.ravel(), rows.ravel()]
+    x, y = np.rint(pen.window.paper_axes.transData.transform(places)).T
     seen = pen.screen()[599 - y.astype(int), x.astype(int)].mean(axis=1)
     read = pen.papers[-1][rows, columns].ravel()
     assert 50 < (read < 128).sum() < 500
@@ -144,9 +145,9 @@ def test_no_ink_touches_the_edge_of_the_paper(pen):
 def test_keys_of_matplotlib_do_nothing(tmp_path):
     pyplot.switch_backend("agg")
     drawing = DrawingWindow(pyplot.figure(), read_pieces, tmp_path)
-    position = drawing.paper.transData.transform((450, 360))
+    position = drawing.paper_axes.transData.transform((450, 360))
     KeyEvent("key_press_event", drawing.canvas, "l", *position)._process()
-    assert drawing.paper.get_yscale() == "linear"
+    assert drawing.paper_axes.get_yscale() == "linear"
     pyplot.close("all")
 
 
@@ -168,7 +169,7 @@ def test_reading_is_shown_for_the_digit_drawn_last_or_clicked_on(pen):
     blue, green = pen.shows(BLUE), pen.shows(GREEN)
     assert len(green) > 2000  # the bar of the 1, and box and label
     assert 300 < len(blue) < 1000
-    right, bottom = pen.window.paper.transData.transform(
+    right, bottom = pen.window.paper_axes.transData.transform(
         (200 + PEN_WIDTH / 2, 400 + PEN_WIDTH / 2)
     )
     lower = blue[blue[:, 0] > 599 - bottom - 50]  # without the label

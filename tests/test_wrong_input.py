@@ -172,7 +172,7 @@ def test_an_idx_file(check, folder, random_digits, raw, message):
         ("a.txt --csv ./a.txt", "--csv would replace the picture ./a.txt"),
         (". --output digits.npz", "--output would replace the picture digits.npz"),
         ("a.png", "a.png: No such file"),
-        ("outputs/none", "outputs/none: a folder with no image files in it"),
+        ("outputs/none", "outputs/none: a folder with no picture files in it"),
     ],
 )
 def test_options_of_predict(check, folder, trained_file, arguments, message):
