@@ -228,7 +228,8 @@ def predict_pictures(
     from photos import find_files
 
     files, others = find_files(paths)
-    pictures = [file for file in files if Path(file).resolve() != Path(output).resolve()]
+    earlier_output = Path(output).resolve()
+    pictures = [file for file in files if Path(file).resolve() != earlier_output]
     if not pictures:
         raise InputError(f"{output}: no other picture is there to read")
     if others:
