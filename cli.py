@@ -47,7 +47,7 @@ def to_message(error: Exception) -> str:
     """An error in one line, which begins with the file's name if the error has one."""
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}"
-    return str(error)
+    return str(error).split("\n")[0]
 
 
 def prepare_streams() -> None:

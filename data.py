@@ -77,9 +77,8 @@ def load_mnist(path: str | Path | None = None) -> Mnist:
         try:
             download(KERAS_URL, KERAS_FILE)
         except (OSError, http.client.HTTPException, InputError) as error:
-            reason = getattr(
-                error, "reason", error
-            )  # a URLError wraps the error that has the message
+            # A URLError wraps the error that has the message.
+            reason = getattr(error, "reason", error)
             reason = getattr(reason, "strerror", None) or reason
             print(
                 f"MNIST cannot be downloaded ({reason}): using the bundled digits instead; "

@@ -12,7 +12,7 @@ from cli import InputError
 
 # Keras and TensorFlow read these when they are imported.
 os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the user has set
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors only
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # fatal errors only
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # oneDNN logs a banner and saves no time
 
 
@@ -78,9 +78,9 @@ def build_training_model(
     """The network with the layers that only training needs, compiled.
 
     If `augment` is True, random augmentation comes before the network. Batch normalization
-    comes after each dense layer (Ioffe and Szegedy, "Batch normalization: accelerating deep
-    network training by reducing internal covariate shift", 2015). At the end of training,
-    `fold_batch_normalization` makes it part of the dense layers.
+    comes between each dense layer and its activation (Ioffe and Szegedy, "Batch normalization:
+    accelerating deep network training by reducing internal covariate shift", 2015). At the end
+    of training, `fold_batch_normalization` makes it part of the dense layers.
     """
     layers = [keras.Input((28, 28))]
     if augment:
@@ -155,7 +155,7 @@ class RandomAugmentation(keras.layers.Layer):
         shear: float = 0.1,
         elastic: float = 1.2,
     ) -> None:
-        """Store the ranges and compute the maps of which coordinates are weighted sums."""
+        """Store the ranges and compute the fixed maps."""
         super().__init__()
         affine = [math.radians(rotation), shear, zoom, zoom, shift, shift]
         self.ranges = np.array(affine + 2 * ELASTIC_GRID_SIDE**2 * [elastic], np.float32)
@@ -232,8 +232,8 @@ def load_model(path: str) -> keras.Model:
     if not fits:
         raise InputError(f"{path} maps {shape} to {outputs}, expected 28 x 28 pixels to (10,)")
     model = keras.Sequential([keras.Input((28, 28)), keras.layers.Reshape(shape), loaded])
-    # A softmax gives sums of 1 for any image. Others may have them by chance for one image, or
-    # with negative values, which count as 0.
+    # A softmax gives a sum of 1 for any image. Other outputs may do so by chance for one image,
+    # so there are 29. Negative outputs count as 0, so that they cannot balance a sum.
     sums = model(np.stack([np.zeros((28, 28)), np.eye(28)])).numpy().clip(0).sum(axis=1)
     if not np.allclose(sums, 1, atol=1e-3):
         raise InputError(f"{path}: its outputs are no probabilities; end it with a softmax")

@@ -137,10 +137,8 @@ class DrawingWindow:
         self.answer = Answer()
         self.versions = [[]]  # the finished strokes after each change, for undo
         self.stroke = []  # points (x, y) of the unfinished stroke
-        self.focus = (
-            0,
-            0,
-        )  # last point drawn or clicked: the digit nearest to it is shown
+        # The last point drawn or clicked; the side panel shows the digit nearest to it.
+        self.focus = (0, 0)
         figure.set_facecolor(GREYS["window"])
         self.lay_out_paper()
         self.lay_out_side_panel()
@@ -248,7 +246,7 @@ class DrawingWindow:
             is_click = np.ptp(stroke, axis=0).max() < MAX_CLICK
             if not is_click or not (distances(self.answer.boxes, self.focus) == 0).any():
                 self.versions.append([*self.strokes, stroke])
-            self.changed = True  # a reading may have started that saw a click as a dot
+            self.changed = True  # a reading may have seen the click as a dot
             self.redraw()
 
     def position(self, event: MouseEvent) -> tuple[float, float]:

@@ -23,13 +23,13 @@ MIN_INSIDE_LENGTH = 0.2  # stroke length inside a drawn box / stroke length of t
 
 
 class Components(NamedTuple):
-    """The connected components of ink on one level: n with the rest of the image, number 0."""
+    """The connected components of ink on one level: n labels, 0 is the rest of the image."""
 
     dark_ink: bool  # the polarity: dark on light, or light on dark
     values: np.ndarray  # (height, width): ink without ruled lines and what is cut off
     labels: np.ndarray  # (height, width)
     boxes: np.ndarray  # (n, 4): left, top, right, bottom
-    length: np.ndarray  # (n,): weighted, of strokes in pixels; 0 for what is no handwriting
+    length: np.ndarray  # (n,): weighted stroke length in pixels; 0 for what is no handwriting
     may_be_digit: np.ndarray  # (n,): True for what has the size and shape of a whole digit
 
     @property

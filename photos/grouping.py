@@ -37,22 +37,23 @@ def group_components(components: Components) -> list[Shape]:
     width, height = (boxes[:, 2:] - boxes[:, :2]).T
     size = np.maximum(width, height)
     weights = length * components.may_be_digit
-    typical, typical_length = (weighted_median(values, weights) for values in (size, length))
-    can_start = (size > MIN_START_SIZE * typical) & (length > MIN_START_LENGTH * typical_length)
-    # Digits that touch are one wide component: its width counts as the typical size at most.
-    can_start &= height > MIN_HEIGHT_TO_WIDTH * np.minimum(width, typical)
-    candidates = np.flatnonzero((length > 0) & (size < MAX_SIZE * typical))
+    typical_size = weighted_median(size, weights)
+    can_start = size > MIN_START_SIZE * typical_size
+    can_start &= length > MIN_START_LENGTH * weighted_median(length, weights)
+    # Digits that touch are one wide component: a width above the typical size counts as that.
+    can_start &= height > MIN_HEIGHT_TO_WIDTH * np.minimum(width, typical_size)
+    candidates = np.flatnonzero((length > 0) & (size < MAX_SIZE * typical_size))
     groups: list[list[int]] = []
-    around = np.empty((0, 4))  # the boxes around the groups
+    group_boxes = np.empty((0, 4))  # the boxes around the groups
     for i in candidates[np.argsort(-length[candidates])]:
-        stacked = np.flatnonzero(may_share_digit(around, boxes[i], typical))
+        stacked = np.flatnonzero(may_share_digit(group_boxes, boxes[i], typical_size))
         if stacked.size:
             group = stacked[0]
             groups[group].append(i)
-            around[group] = box_around(boxes[groups[group]])
+            group_boxes[group] = box_around(boxes[groups[group]])
         elif can_start[i]:
             groups.append([i])
-            around = np.vstack([around, boxes[i]])
+            group_boxes = np.vstack([group_boxes, boxes[i]])
     return [to_shape(group, components) for group in groups]
 
 
@@ -71,14 +72,14 @@ def box_around(boxes: np.ndarray) -> np.ndarray:
     return np.hstack([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])
 
 
-def may_share_digit(boxes: np.ndarray, other: np.ndarray, typical: float) -> np.ndarray:
+def may_share_digit(boxes: np.ndarray, other: np.ndarray, typical_size: float) -> np.ndarray:
     """Whether each box (n, 4) may be of the same digit as the `other` box: (n,)."""
     shared = np.minimum(boxes[:, 2], other[2]) - np.maximum(boxes[:, 0], other[0])
     narrower = np.minimum(boxes[:, 2] - boxes[:, 0], other[2] - other[0])
     height = np.maximum(boxes[:, 3], other[3]) - np.minimum(boxes[:, 1], other[1])
     taller = np.maximum(boxes[:, 3] - boxes[:, 1], other[3] - other[1])
-    low = height < MAX_HEIGHT * np.maximum(typical, taller)
-    return low & (shared > MIN_OVERLAP * narrower)
+    fits_height = height < MAX_HEIGHT * np.maximum(typical_size, taller)
+    return fits_height & (shared > MIN_OVERLAP * narrower)
 
 
 def to_shape(group: list[int], components: Components) -> Shape:

@@ -10,11 +10,12 @@ GRAIN_KERNEL = 5  # pixels: the median filter that removes grain from the backgr
 BLUR_SIGMA = 0.7  # pixels: the Gaussian blur that removes grain from the ink
 STEP_KERNEL = 5  # pixels: a step of brightness at a sharp edge is measured over this distance
 CELL_SIDE = 8  # pixels: side of the square cells over which an image is averaged
-# Pairs of a percentile of the ink values and its z-score in a normal distribution. So low,
-# the values are noise of empty paper. On a small level, one digit may cover half of the image.
+# Pairs of a percentile of the ink values and its z-score in a normal distribution. Below such
+# percentiles, the values are only noise of empty paper. On a small level, one digit may cover
+# half of the image.
 PAPER_PERCENTILES = (16, -1), (50, 0)
 PAPER_PERCENTILES_SMALL = (10, -1.28), (30, -0.52)
-MIN_WHITE = 0.05  # brightness: an image that is nearly black has no strong light ink
+MIN_WHITE = 0.05  # brightness: lower limit of white, so that black images have no light ink
 MAX_SMALL_SIDE = 256  # pixels: the longer side of a small level, at most
 
 
@@ -27,8 +28,8 @@ class Ink(NamedTuple):
 
     dark_ink: bool  # the polarity: dark on light, or light on dark
     values: np.ndarray  # 0 on empty paper and outside the sheet; may be negative
-    contrast_to_median: np.ndarray  # the same with the median around as background
-    steps: np.ndarray  # local range of brightness less the background's, divided likewise
+    contrast_to_median: np.ndarray  # contrast to the median around each pixel
+    steps: np.ndarray  # local range of brightness less the background's, as contrast
     noise: float  # standard deviation of `values` on empty paper
     paper_mask: np.ndarray  # uint8, 1 on the sheet or, if there is none, everywhere
 

@@ -80,7 +80,7 @@ def find_writing(grey: np.ndarray) -> Components:
     best = None
     for side in [*coarser, max(longest, MIN_LEVEL_SIDE)]:
         if side > LEVEL_SIDES[-1] and best.dark_ink and best.score > MIN_SCORE:
-            # This saves time. Light ink with the best score may be a sheet: then try both.
+            # This saves time. If light ink leads, it may be a sheet: then both are tried.
             polarities = [True]
         for dark_ink in polarities:
             found = find_components(find_ink(resize(grey, side), sheet, dark_ink))

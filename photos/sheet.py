@@ -6,7 +6,7 @@ import numpy as np
 from photos.files import resize
 
 SEARCH_SIDE = 128  # pixels: the image is reduced to this longer side
-WRITING_KERNEL = 9  # pixels: wider than strokes, and than bright links to other things
+WRITING_KERNEL = 9  # pixels: wider than strokes, and than links of a sheet to other things
 EDGE_KERNEL = 5  # pixels: wider than a sharp edge
 MAX_EDGE_RATIO = 0.85  # darker side / brighter side of a sharp edge
 MIN_AREA = 0.06  # of a sheet, as a share of the image
@@ -15,7 +15,7 @@ MIN_CONVEXITY = 0.93  # area of a sheet / area of its convex hull
 MAX_AT_FRAME = 0.3
 # A pixel is bright if its brightness times this exceeds the median outside the sheet.
 MAX_AROUND_TO_SHEET = 0.8
-MIN_BRIGHT_SHARE = 0.92  # share of a sheet's pixels that are bright; a large light 0 has less
+MIN_BRIGHT_SHARE = 0.92  # of a sheet's pixels; inside a large light 0, fewer are bright
 
 
 def find_sheet(grey: np.ndarray) -> np.ndarray | None:

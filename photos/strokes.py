@@ -17,10 +17,10 @@ def weighted_stroke_lengths(
     """The weighted length in pixels of the strokes of n connected components: (n,).
 
     Length is weighted by contrast * (sharpness * clearness)^4; each factor is about 1 at most.
-    Sharpness is the step of brightness at the outline / contrast. Clearness is contrast against
-    the texture around. A blob has the length 0. `values` is the ink without ruled lines and
-    what is cut off, `labels` are 0 for the rest of the image; both are (height, width). `area`
-    is (n,), in pixels.
+    Sharpness is the step of brightness at the outline / contrast. Clearness is contrast to the
+    texture around, up to MIN_CONTRAST_TO_TEXTURE. A blob has the length 0. `values` is the ink
+    without ruled lines and what is cut off, `labels` are 0 for the rest of the image; both are
+    (height, width). `area` is (n,), in pixels.
     """
     mask = np.uint8(labels > 0)
     inside = np.flatnonzero(mask)
