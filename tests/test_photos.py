@@ -182,7 +182,7 @@ def test_loose_parts_stay_and_strangers_go(seven):
         "speck": with_strokes((20, 21, 23, 21)),
         "digit cut off by the frame": with_strokes((2, 90, 2, 150), width=9),
         "drawn box": with_strokes(sum(corners, ())),
-        "blot in its box": np.where(np.hypot(rows - 115, columns - 55) < 6, 0.2, seven),
+        "blot in its box": np.where(np.hypot(rows - 95, columns - 54) < 12, 0.2, seven),
         "page edge": np.where(columns > 142, 0.3, seven),
         "page corner": np.where(page_corner, 0.3, seven),
     }
