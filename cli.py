@@ -20,7 +20,7 @@ def run_script(name: str, script: Callable[[], None]) -> int:
     """Run `script` and return the exit status.
 
     An InputError or OSError is printed in one line on stderr and gives status 2. Ctrl-C gives
-    130, a pipe that its reader has closed gives 1. Every other exception is a bug and keeps
+    130, a pipe closed by its reader gives 1. Every other exception is a bug and keeps
     its traceback. SIGTERM removes temporary files and ends the program with status 143.
     """
     prepare_streams()
@@ -43,15 +43,8 @@ def run_script(name: str, script: Callable[[], None]) -> int:
     return 0
 
 
-def to_message(error: Exception) -> str:
-    """An error in one line, which begins with the file's name if the error has one."""
-    if isinstance(error, OSError) and error.filename and error.strerror:
-        return f"{error.filename}: {error.strerror}"
-    return str(error).split("\n")[0]
-
-
 def prepare_streams() -> None:
-    """Reopen standard streams that the shell has closed; let all print any file name."""
+    """Reopen standard streams that the shell has closed; let output have any file name."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
@@ -62,6 +55,13 @@ def prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a notebook's stream is not
             stream.reconfigure(errors="backslashreplace")  # file names may be invalid text
+
+
+def to_message(error: Exception) -> str:
+    """An error in one line, which begins with the file's name if the error has one."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error).split("\n")[0]
 
 
 @contextmanager

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 BUNDLED_FILE = Path(__file__).parent / "assets" / "mnist-5k.npz"
-ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+ARRAY_NAMES = ("x_train", "y_train", "x_test", "y_test")
 FORMATS = "an .npz file in Keras's layout or a folder with the four IDX files"
-COPY_AGAIN = "copy or download it again"  # what to do about a damaged file
+REPAIR_HINT = "copy or download it again"  # what to do about a damaged file
 # The two spellings under which the original IDX files are found.
 IDX_FILES = {
     "x_train": ("train-images-idx3-ubyte", "train-images.idx3-ubyte"),
@@ -43,7 +43,7 @@ KERAS_FILE = KERAS_HOME / "datasets" / "mnist.npz"
 DOWNLOAD_TIMEOUT = 5
 PROGRESS_INTERVAL = 5  # seconds between lines on a slow download
 
-EVALUATION_BATCH = 1000  # images: large batches are faster; no gradients are kept
+EVALUATION_BATCH_SIZE = 1000  # images: without gradients, a large batch fits into memory
 PREFETCHED_BATCHES = 2
 
 
@@ -89,7 +89,7 @@ def load_mnist(path: str | Path | None = None) -> Mnist:
     try:
         return Mnist(**read_npz(KERAS_FILE), name="MNIST")
     except InputError as error:
-        raise InputError(f"{error}; delete it, and it is downloaded again") from error
+        raise InputError(f"{error}; delete it to download it again") from error
 
 
 def load_bundled() -> Mnist:
@@ -131,12 +131,12 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
         raise InputError(f"{path}: not {FORMATS}")
     try:
         with np.load(path, allow_pickle=False) as archive:
-            # NumPy returns bytes for a member that is no array.
-            arrays = {name: np.asarray(archive[name]) for name in ARRAYS}
+            # If a member is not an array, NumPy returns bytes, which `check_arrays` refuses.
+            arrays = {name: np.asarray(archive[name]) for name in ARRAY_NAMES}
     except Exception as error:  # a damaged zip or header can fail in a dozen ways
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise InputError(f"{path}: not an .npz file in Keras's layout: {reason}") from error
-    return check_arrays(arrays, dict.fromkeys(ARRAYS, path))
+    return check_arrays(arrays, dict.fromkeys(ARRAY_NAMES, path))
 
 
 def read_idx_folder(folder: str | Path) -> dict[str, np.ndarray]:
@@ -172,25 +172,25 @@ def read_idx(path: Path, ndim: int) -> np.ndarray:
         try:
             raw = gzip.decompress(raw)
         except (OSError, EOFError, zlib.error) as error:
-            raise InputError(f"{path}: damaged gzip file: {error}; {COPY_AGAIN}") from error
-    header = 4 + 4 * ndim
-    if len(raw) < header:
-        raise InputError(f"{path}: cut short inside its header; {COPY_AGAIN}")
+            raise InputError(f"{path}: damaged gzip file: {error}; {REPAIR_HINT}") from error
+    header_size = 4 + 4 * ndim
+    if len(raw) < header_size:
+        raise InputError(f"{path}: cut short inside its header; {REPAIR_HINT}")
     magic = bytes([0, 0, 0x08, ndim])  # 0x08 stands for unsigned bytes
     if raw[:4] != magic:
         found = raw[:4].hex()
-        raise InputError(f"{path}: magic number {found}, expected {magic.hex()}; {COPY_AGAIN}")
+        raise InputError(f"{path}: magic number {found}, expected {magic.hex()}; {REPAIR_HINT}")
     shape = np.frombuffer(raw, ">u4", ndim, offset=4).tolist()
-    expected = header + int(np.prod(shape, dtype=object))
+    expected = header_size + int(np.prod(shape, dtype=object))
     if len(raw) != expected:
         raise InputError(
-            f"{path}: {len(raw):,} bytes, its header asks for {expected:,}; {COPY_AGAIN}"
+            f"{path}: {len(raw):,} bytes, its header asks for {expected:,}; {REPAIR_HINT}"
         )
-    return np.frombuffer(raw, np.uint8, offset=header).reshape(shape)
+    return np.frombuffer(raw, np.uint8, offset=header_size).reshape(shape)
 
 
 def check_arrays(arrays: dict[str, np.ndarray], files: dict) -> dict[str, np.ndarray]:
-    """Return `arrays`. Raises InputError unless they are labelled 28 x 28 images."""
+    """Return `arrays` if they are labelled 28 x 28 images, or else raise InputError."""
     for name, array in arrays.items():
         where = f"{files[name]}: {name}"
         if name.startswith("x"):
@@ -219,16 +219,16 @@ def hold_out(mnist: Mnist, count: int) -> Mnist:
 
     Raises InputError if no training images are left.
     """
-    left = len(mnist.x_train) - count
-    if left < 1:
+    remaining = len(mnist.x_train) - count
+    if remaining < 1:
         raise InputError(
             f"--validation {count} leaves none of the {len(mnist.x_train):,} training images"
         )
     return mnist._replace(
-        x_train=mnist.x_train[:left],
-        y_train=mnist.y_train[:left],
-        x_test=mnist.x_train[left:],
-        y_test=mnist.y_train[left:],
+        x_train=mnist.x_train[:remaining],
+        y_train=mnist.y_train[:remaining],
+        x_test=mnist.x_train[remaining:],
+        y_test=mnist.y_train[remaining:],
     )
 
 
@@ -243,7 +243,7 @@ def normalize(images: np.ndarray) -> np.ndarray:
 def batches(
     x: np.ndarray,
     y: np.ndarray,
-    batch_size: int = EVALUATION_BATCH,
+    batch_size: int = EVALUATION_BATCH_SIZE,
     training: bool = False,
 ) -> "tf.data.Dataset":
     """Batches of normalised images and their labels, from uint8 (n, 28, 28) and (n,).

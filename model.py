@@ -64,11 +64,11 @@ def compile_with_adam(
     learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 0.001,
     **options: bool | int,
 ) -> None:
-    """Compile `model` with Adam at a learning rate or a schedule; `options` are Keras's."""
+    """Compile `model` with Adam at a learning rate or a schedule; `options` are `compile`'s."""
     adam = keras.optimizers.Adam(learning_rate)
     model.compile(adam, "sparse_categorical_crossentropy", metrics=["accuracy"], **options)
-    # This creates Adam's variables. If the first step created them, TensorFlow would trace it
-    # twice. If they were missing from a saved model, Keras would warn when the model is loaded.
+    # Adam's variables are created here. If the first step created them, TensorFlow would trace
+    # it twice. If a saved model lacked them, Keras would warn when the model is loaded.
     adam.build(model.trainable_variables)
 
 
@@ -103,39 +103,6 @@ def build_training_model(
     return training_model
 
 
-def fold_batch_normalization(training_model: keras.Sequential, model: keras.Sequential) -> None:
-    """Set the weights of `model` (see `build_model`) so that it predicts like `training_model`.
-
-    After training, batch normalization multiplies each output of a dense layer by a constant
-    and adds another one. Both constants become part of the dense layer's weights (Jacob et
-    al., "Quantization and training of neural networks for efficient integer-arithmetic-only
-    inference", 2018, section 3.2). The predictions differ only by rounding.
-    """
-    dense, normalization = (
-        [layer for layer in training_model.layers if isinstance(layer, kind)]
-        for kind in (keras.layers.Dense, keras.layers.BatchNormalization)
-    )
-    for folded, layer, norm in zip(model.layers[1:], dense, normalization, strict=True):
-        gamma, beta, mean, variance = norm.get_weights()
-        scale = gamma / np.sqrt(variance + norm.epsilon)
-        folded.set_weights([layer.get_weights()[0] * scale, beta - mean * scale])
-
-
-def learning_rate_schedule(peak: float, steps: int) -> keras.optimizers.schedules.CosineDecay:
-    """Rise linearly to `peak` in the first tenth of `steps`, then fall to 0 along a cosine.
-
-    After Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts",
-    2017 (the cosine), and Goyal et al., "Accurate, large minibatch SGD", 2017 (the rise).
-    """
-    warmup_steps = round(WARMUP_SHARE * steps)
-    return keras.optimizers.schedules.CosineDecay(
-        0.0,
-        decay_steps=steps - warmup_steps,
-        warmup_target=peak,
-        warmup_steps=warmup_steps,
-    )
-
-
 class RandomAugmentation(keras.layers.Layer):
     """Rotate, shift, zoom, shear and elastically distort each training image at random.
 
@@ -155,14 +122,14 @@ class RandomAugmentation(keras.layers.Layer):
         shear: float = 0.1,
         elastic: float = 1.2,
     ) -> None:
-        """Store the ranges and compute the fixed maps."""
+        """Store the ranges; compute the basis of the sampling coordinates."""
         super().__init__()
         affine = [math.radians(rotation), shear, zoom, zoom, shift, shift]
         self.ranges = np.array(affine + 2 * ELASTIC_GRID_SIDE**2 * [elastic], np.float32)
         self.seed_generator = keras.random.SeedGenerator()
-        # The coordinates at which an image is sampled are weighted sums of 3 + 25 fixed maps
-        # (28, 28): y, x and 1 are the affine part, and the bicubic interpolation of each of the
-        # 25 grid points is the elastic part. Only the weights are drawn at random.
+        # Each coordinate at which an image is sampled is a weighted sum of 28 fixed maps
+        # (28, 28), the basis: y, x and 1 are the affine part, and the bicubic interpolation of
+        # each of the 25 grid points is the elastic part. Only the weights are random.
         y, x = np.indices((28, 28)) - 13.5
         grid = np.eye(ELASTIC_GRID_SIDE**2).reshape(-1, ELASTIC_GRID_SIDE, ELASTIC_GRID_SIDE, 1)
         elastic_maps = keras.ops.image.resize(grid, (28, 28), "bicubic")
@@ -213,6 +180,39 @@ def sample_bilinear(images: tf.Tensor, y: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
     return tf.reshape((1 - weight_y) * upper + weight_y * lower, (-1, 28, 28))
 
 
+def learning_rate_schedule(peak: float, steps: int) -> keras.optimizers.schedules.CosineDecay:
+    """Rise linearly to `peak` in the first tenth of `steps`, then fall to 0 along a cosine.
+
+    After Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts",
+    2017 (the cosine), and Goyal et al., "Accurate, large minibatch SGD", 2017 (the rise).
+    """
+    warmup_steps = round(WARMUP_SHARE * steps)
+    return keras.optimizers.schedules.CosineDecay(
+        0.0,
+        decay_steps=steps - warmup_steps,
+        warmup_target=peak,
+        warmup_steps=warmup_steps,
+    )
+
+
+def fold_batch_normalization(training_model: keras.Sequential, model: keras.Sequential) -> None:
+    """Set the weights of `model` (see `build_model`) so that it predicts like `training_model`.
+
+    After training, batch normalization multiplies each output of a dense layer by a constant
+    and adds another one. Both constants become part of the dense layer's weights (Jacob et
+    al., "Quantization and training of neural networks for efficient integer-arithmetic-only
+    inference", 2018, section 3.2). The predictions differ only by rounding.
+    """
+    dense, normalization = (
+        [layer for layer in training_model.layers if isinstance(layer, kind)]
+        for kind in (keras.layers.Dense, keras.layers.BatchNormalization)
+    )
+    for folded, layer, norm in zip(model.layers[1:], dense, normalization, strict=True):
+        gamma, beta, mean, variance = norm.get_weights()
+        scale = gamma / np.sqrt(variance + norm.epsilon)
+        folded.set_weights([layer.get_weights()[0] * scale, beta - mean * scale])
+
+
 def load_model(path: str) -> keras.Model:
     """Load a model that maps float (n, 28, 28) in [0, 1] to (n, 10) probabilities.
 
@@ -233,8 +233,8 @@ def load_model(path: str) -> keras.Model:
         raise InputError(f"{path} maps {shape} to {outputs}, expected 28 x 28 pixels to (10,)")
     model = keras.Sequential([keras.Input((28, 28)), keras.layers.Reshape(shape), loaded])
     # A softmax gives a sum of 1 for any image. Other outputs may do so by chance for one image,
-    # so there are 29. Negative outputs count as 0, so that they cannot balance a sum.
-    sums = model(np.stack([np.zeros((28, 28)), np.eye(28)])).numpy().clip(0).sum(axis=1)
+    # but not for 784. Negative outputs count as 0, so that they cannot balance a sum.
+    sums = model(np.eye(784).reshape(-1, 28, 28)).numpy().clip(0).sum(axis=1)
     if not np.allclose(sums, 1, atol=1e-3):
-        raise InputError(f"{path}: its outputs are no probabilities; end it with a softmax")
+        raise InputError(f"{path}: its outputs are not probabilities; end it with a softmax")
     return model

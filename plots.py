@@ -1,4 +1,4 @@
-"""Arrays in, picture file out."""
+"""Plot arrays to picture files."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -19,32 +19,33 @@ from cli import InputError
 BLUE, VERMILLION = "#0072B2", "#D55E00"
 LIGHT_GREY = "#BBBBBB"  # frames around pictures; zeros in the confusion matrix
 DPI = 120
-ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf", ".svg")
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf", ".svg")
 MAX_PANELS = 32  # a plot shows at most this many of a person's pictures
-MAX_PICTURE_SIDE = 1000  # pixels: longer side of a picture in a plot
-MAX_HEIGHT_TO_WIDTH = 1.2  # of the space for a picture
+MAX_PICTURE_SIDE = 1000  # pixels: longer side of a plotted picture
+MAX_HEIGHT_TO_WIDTH = 1.2  # height / width of the space for a picture
 # A strip shows digits as the network sees them. A cell has a digit of 28 x 28 pixels with one
 # pixel of space around it, and its label in the rows above.
 STRIP_CELL = (42, 30)  # pixels: height, width
 STRIP_LABEL_HEIGHT = 12  # pixels: height of the label
 MAX_STRIP_COLUMNS = 16  # digits
-MAX_CELL_WIDTH = 0.6  # inches: a cell is not drawn wider
-LABEL_POINTS = 30  # of text for each inch of box height: a larger label hides the line above
-LETTERS_PER_INCH = 12  # letters of a file's name that fit into an inch
-MAX_DIGITS = 50  # digits: a plot shows at most ten rows of five
+MAX_CELL_WIDTH = 0.6  # inches: width of a plotted cell
+# Font points for each inch of a box's height: a larger label would hide the line above.
+LABEL_POINTS_PER_INCH = 30
+CHARACTERS_PER_INCH = 12  # characters of a file's name that fit into an inch
+MAX_TEST_IMAGES = 50  # a plot shows at most ten rows of five
 
 
 def plot_training_curves(
     path: str | Path,
     history: Mapping[str, Sequence[float]],
-    subset: str,
+    split: str,
     dataset: str,
     augmented: bool,
 ) -> None:
     """Plot loss and accuracy after each epoch, side by side.
 
     `history` has a value for each epoch under "loss", "accuracy" (in [0, 1]), "val_loss" and
-    "val_accuracy"; the last two are of the `subset` "test" or "validation". If `augmented`,
+    "val_accuracy"; the last two are of the `split` "test" or "validation". If `augmented`,
     a note below the plots says why the training curves look worse than the others.
     """
     figure = Figure(figsize=(10, 4.4 if augmented else 4), dpi=DPI, layout="constrained")
@@ -53,7 +54,7 @@ def plot_training_curves(
     if augmented:
         figure.supxlabel(
             "Training images are augmented (rotated, shifted, distorted), so they are harder "
-            f"to read than the {subset} images.",
+            f"to read than the {split} images.",
             fontsize=10,
         )
     epochs = np.arange(1, len(history["loss"]) + 1)
@@ -64,7 +65,7 @@ def plot_training_curves(
     ]:
         for name, color, values in [
             (training_name, BLUE, history[key]),
-            (subset, VERMILLION, history[f"val_{key}"]),
+            (split, VERMILLION, history[f"val_{key}"]),
         ]:
             final = f"{values[-1]:.4f}" if key == "loss" else percent(values[-1], 2)
             # A run of one epoch has no line, only a marker. Many markers hide the line.
@@ -75,25 +76,25 @@ def plot_training_curves(
         axes.legend(title="after the last epoch")
         axes.grid(alpha=0.3)
     axes_accuracy.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
-    save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_confusion_matrix(path: str | Path, matrix: np.ndarray, title: str) -> None:
     """Plot `matrix`, counts (10, 10) by true digit (row) and predicted digit (column).
 
-    Only mistakes are coloured, and the diagonal is grey: its counts are a hundred times as
-    large and would hide the mistakes on a common scale.
+    Only mistakes are coloured, and the diagonal is grey: its counts are so much
+    larger that they would hide the mistakes on a common scale.
     """
     import seaborn  # it imports pandas, which takes time and which predict.py does not need
 
     figure = Figure(figsize=(8, 7), dpi=DPI, layout="constrained")
     axes = figure.subplots()
-    correct = np.eye(10, dtype=bool)
-    mistakes = matrix[~correct]
+    diagonal = np.eye(10, dtype=bool)
+    mistakes = matrix[~diagonal]
     style = {"annot": True, "fmt": "d", "square": True, "linewidths": 1, "ax": axes}
     seaborn.heatmap(
         matrix,
-        mask=correct,
+        mask=diagonal,
         cmap="rocket_r",
         vmin=0,
         vmax=max(1, mistakes.max()),
@@ -106,7 +107,7 @@ def plot_confusion_matrix(path: str | Path, matrix: np.ndarray, title: str) -> N
     )
     seaborn.heatmap(
         matrix,
-        mask=~correct,
+        mask=~diagonal,
         cmap=["#E4E4E4"],
         cbar=False,
         annot_kws={"color": "#404040"},
@@ -122,7 +123,7 @@ def plot_confusion_matrix(path: str | Path, matrix: np.ndarray, title: str) -> N
         f"{mistakes.sum():,} mistakes in {matrix.sum():,} images",
         parse_math=False,
     )
-    save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_predictions(
@@ -139,7 +140,7 @@ def plot_predictions(
     is (n,) in [0, 1]. A wrong prediction has a frame and the true digit. Of more than 50
     digits, the first 50 are drawn, and the title says so.
     """
-    shown = min(len(images), MAX_DIGITS)
+    shown = min(len(images), MAX_TEST_IMAGES)
     if shown < len(images):
         title += f" (the first {shown} of {len(images):,})"
     rows, columns = -(-shown // 5), min(5, shown)
@@ -160,11 +161,11 @@ def plot_predictions(
                 f"{label}\ntrue digit {y_true[index]}", color=VERMILLION, fontsize=14
             )
             axes.spines[:].set(color=VERMILLION, linewidth=4)
-    save(figure, path)
+    save_figure(figure, path)
 
 
 class Panel(NamedTuple):
-    """What is drawn of a person's picture with n digits in it."""
+    """A person's picture with n digits, as it is plotted."""
 
     name: str
     image: np.ndarray  # (height, width, 3), uint8
@@ -209,7 +210,7 @@ def plot_readings(
         colors = confidence_colors(panel.confidence, unsure_below)
         plot_picture(grid[2 * row, column], panel, colors, width)
         plot_strip(grid[2 * row + 1, column], panel, strip, colors, width)
-    save(figure, path)
+    save_figure(figure, path)
 
 
 def confidence_colors(confidence: np.ndarray, unsure_below: float) -> np.ndarray:
@@ -226,7 +227,7 @@ def plot_picture(axes: Axes, panel: Panel, colors: np.ndarray, width: float) -> 
     axes.add_patch(
         Rectangle((-0.5, -0.5), columns, rows, fill=False, color=LIGHT_GREY, clip_on=False)
     )
-    name = shorten(panel.name, int(LETTERS_PER_INCH * width))
+    name = shorten(panel.name, int(CHARACTERS_PER_INCH * width))
     axes.set_title(f"{name}\n{percent(panel.confidence.prod())}", fontsize=9, parse_math=False)
     pixels_per_inch = max(rows / MAX_HEIGHT_TO_WIDTH, columns) / width
     for (left, top, right, bottom), digit, color in zip(
@@ -234,15 +235,18 @@ def plot_picture(axes: Axes, panel: Panel, colors: np.ndarray, width: float) -> 
     ):
         box = Rectangle((left, top), right - left, bottom - top, fill=False, color=color)
         axes.add_patch(box)
-        size = float(np.clip(LABEL_POINTS * (bottom - top) / pixels_per_inch, 4, 14))
-        # The label stands above the box, or in it where the picture's name would be hidden.
-        place = "bottom" if top > 0.1 * rows else "top"
-        label = axes.text(left, top, digit, color="white", fontsize=size, va=place)
+        size = float(np.clip(LABEL_POINTS_PER_INCH * (bottom - top) / pixels_per_inch, 4, 14))
+        # The label stands above the box, or inside it if it would hide the picture's name.
+        alignment = "bottom" if top > 0.1 * rows else "top"
+        label = axes.text(left, top, digit, color="white", fontsize=size, va=alignment)
         label.set_bbox({"facecolor": color, "edgecolor": "none", "pad": 0.8})
 
 
 def digit_strip(panel: Panel) -> np.ndarray:
-    """An image (height, width) with the digits of a panel line by line, below their labels."""
+    """The digits of a panel, line by line, as one image with space for their labels.
+
+    It is (height, width) in [0, 1].
+    """
     rows, columns = np.max(strip_places(panel), axis=0) + 1
     strip = np.ones((rows * STRIP_CELL[0], columns * STRIP_CELL[1]))
     for (row, column), digit in zip(strip_places(panel), panel.pixels, strict=True):
@@ -282,22 +286,21 @@ def plot_strip(
 
 def shorten(name: str, length: int) -> str:
     """A file's name with at most `length` characters, all of them printable."""
-    # File names need not be valid text.
-    name = "".join(letter if letter.isprintable() else "?" for letter in name)
+    name = "".join(character if character.isprintable() else "?" for character in name)
     half = (length - 3) // 2
     return name if len(name) <= length else f"{name[:half]}...{name[-half:]}"
 
 
 def check_format(path: str | Path) -> None:
-    """Raise InputError if no picture can be written to a file with the ending of `path`."""
-    if Path(path).suffix.lower() not in ENDINGS:
-        raise InputError(f"{path}: pictures are written as {', '.join(ENDINGS)}")
+    """Raise InputError unless the extension of `path` is one of EXTENSIONS."""
+    if Path(path).suffix.lower() not in EXTENSIONS:
+        raise InputError(f"{path}: the extension must be one of {', '.join(EXTENSIONS)}")
 
 
-def save(figure: Figure, path: str | Path) -> None:
-    """Write `figure` to a file, whose ending says the format."""
+def save_figure(figure: Figure, path: str | Path) -> None:
+    """Write `figure` to a file in the format of its extension."""
     with warnings.catch_warnings():
-        # A letter of a file's name that the font lacks is drawn as a box, without a warning.
+        # Characters of a file's name that the font lacks are drawn as boxes.
         warnings.filterwarnings("ignore", "Glyph")
         figure.savefig(path)
 

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 PICTURES_PER_BATCH = 20  # pictures in each call of the model: a call has a fixed cost
 MAX_NAMED = 5  # file names in the warning about files of other types
-DEFAULT_COUNT = 10  # test images that are read by default
-# Confidence: below it, boxes have another colour, and the second guess is printed.
+DEFAULT_COUNT = 10  # test images that are shown by default
+# Below this confidence, a digit's box has another colour and its second guess is printed.
 UNSURE_BELOW = 0.6
 
 
@@ -45,72 +45,72 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line; a wrong one ends the program with status 2."""
+    """Parse the command line; if it is wrong, the program ends with status 2."""
     parser = argparse.ArgumentParser(
         description="Let the trained network read handwritten digits in your pictures, or "
         "images of MNIST's test set; plot them with its answers.",
         epilog="The percentage printed is the probability that the digits found are named "
         "correctly. Signs, separators and letters are left out or read as digits.",
     )
-    option = parser.add_argument
-    option(
+    add = parser.add_argument
+    add(
         "pictures",
         nargs="*",
         metavar="PICTURE",
-        help="picture file, or folder to search for them (default: test images)",
+        help="picture file, or folder with picture files (default: MNIST's test images)",
     )
-    option(
+    add(
         "--model",
         metavar="FILE",
         default="outputs/model.keras",
         help="model saved by train.py, or its folder (default: %(default)s)",
     )
-    option(
+    add(
         "--data",
         metavar="PATH",
         help="MNIST, as for train.py, to take the test images from (default: the data that "
         "the model was trained on)",
     )
-    option(
+    add(
         "--count",
         type=int,
         metavar="N",
-        help=f"test images to read (default: {DEFAULT_COUNT})",
+        help=f"test images to show (default: {DEFAULT_COUNT})",
     )
-    option(
+    add(
         "--mistakes",
         action="store_true",
-        help="take the N most confident mistakes in the test set instead of its first N",
+        help="show the N most confident mistakes in the test set instead of its first N images",
     )
-    option(
+    add(
         "--output",
         metavar="FILE",
         default="outputs/predictions.png",
         help="picture to save (default: %(default)s)",
     )
-    option(
+    add(
         "--csv",
         metavar="FILE",
         help="also save a table of image, digits and confidence (from 0 to 1)",
     )
-    option(
+    add(
         "--draw",
         action="store_true",
         help="open a window to draw digits in, and read them while they are drawn",
     )
-    option("--show", action="store_true", help="also open the saved picture in a window")
-    given = list(sys.argv[1:] if argv is None else argv)
-    end = given.index("--") if "--" in given else len(given)
-    args = parser.parse_intermixed_args(given[:end])
-    args.pictures += given[end + 1 :]  # parse_intermixed_args accepts none after "--"
+    add("--show", action="store_true", help="also open the saved picture in a window")
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    args = parser.parse_intermixed_args(arguments[:end])
+    args.pictures += arguments[end + 1 :]  # parse_intermixed_args accepts none after "--"
     has_test_options = args.count is not None or args.mistakes or args.data is not None
     args.count = DEFAULT_COUNT if args.count is None else args.count
     if args.count < 1:
         parser.error(f"--count must be at least 1, not {args.count}")
     if args.draw and (args.pictures or has_test_options):
-        parser.error("--draw reads what is drawn: leave out PICTURE and options of test images")
+        parser.error("--draw cannot be used with PICTURE, --count, --mistakes or --data")
     if args.pictures and has_test_options:
-        parser.error("--count, --mistakes and --data are for test images: leave out PICTURE")
+        parser.error("PICTURE cannot be used with --count, --mistakes or --data")
     check_outputs(args, parser)
     if Path(args.model).is_dir():
         args.model = str(Path(args.model, "model.keras"))
@@ -119,21 +119,21 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def check_outputs(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     """End with status 2 if an output has a wrong name or would replace a picture."""
-    given = {Path(path).resolve() for path in args.pictures}
+    pictures = {Path(path).resolve() for path in args.pictures}
     for name, path in [("--output", args.output), ("--csv", args.csv)]:
         if path and (Path(path).is_dir() or not Path(path).suffix):
-            parser.error(f"{name} must name a file with an ending, not {path}")
-        if path and Path(path).resolve() in given:
+            parser.error(f"{name} must name a file with an extension, not {path}")
+        if path and Path(path).resolve() in pictures:
             parser.error(f"{name} would replace the picture {path}")
     if args.csv and Path(args.csv).suffix.lower() not in (".csv", ".txt"):
         parser.error(f"--csv must name a .csv or .txt file, not {args.csv}")
     output, default = Path(args.output).resolve(), Path(parser.get_default("output")).resolve()
     # An existing file in a searched folder may be the user's picture. The default output is
     # not: an earlier run wrote it.
-    if output.is_file() and output != default and not given.isdisjoint(output.parents):
+    if output.is_file() and output != default and not pictures.isdisjoint(output.parents):
         parser.error(f"--output would replace the picture {args.output}")
     if args.show and Path(args.output).suffix.lower() in (".pdf", ".svg"):
-        parser.error("--show opens no PDF or SVG: give --output another ending")
+        parser.error("--show opens no PDF or SVG: give --output another extension")
 
 
 def predict(args: argparse.Namespace) -> None:
@@ -150,9 +150,9 @@ def predict(args: argparse.Namespace) -> None:
     check_format(args.output)
     model = load_model(args.model)
     with ExitStack() as stack:
-        # If an output cannot be written, the run ends here, before anything is read.
+        # If an output cannot be written, the run ends here, before any picture is read.
         plot_path = stack.enter_context(replace_file_on_success(args.output))
-        table = stack.enter_context(replace_file_on_success(args.csv)) if args.csv else None
+        csv_path = stack.enter_context(replace_file_on_success(args.csv)) if args.csv else None
         if args.draw:
             rows = predict_drawing(model, Path(args.output).parent, plot_path)
         elif args.pictures:
@@ -161,8 +161,8 @@ def predict(args: argparse.Namespace) -> None:
             rows = predict_test_images(model, args, plot_path)
         if not rows:  # the user has closed the window without drawing
             return
-        if table:
-            save_csv(table, rows)
+        if csv_path:
+            save_csv(csv_path, rows)
     print(f"Saved {args.output}" + (f" and {args.csv}" if args.csv else ""), flush=True)
     if args.show:
         from window import show
@@ -224,14 +224,14 @@ class Reading(NamedTuple):
 def predict_pictures(
     model: "keras.Model", paths: Sequence[str], output: str, plot_path: Path
 ) -> list[dict]:
-    """Read the picture files in `paths`, but not `output`; see `report_readings`."""
+    """Read and report the picture files in `paths`, but not the earlier `output`."""
     from photos import find_files
 
     files, others = find_files(paths)
     earlier_output = Path(output).resolve()
     pictures = [file for file in files if Path(file).resolve() != earlier_output]
     if not pictures:
-        raise InputError(f"{output}: no other picture is there to read")
+        raise InputError(f"{output}: an earlier output, and there is no other picture to read")
     if others:
         names = ", ".join(Path(other).name for other in others[:MAX_NAMED])
         more = ", ..." if len(others) > MAX_NAMED else ""
@@ -241,7 +241,7 @@ def predict_pictures(
 
 
 def read_pictures(model: "keras.Model", paths: Sequence[str]) -> Iterator[Reading]:
-    """Read picture files in batches; a file that cannot be read gives its problem."""
+    """Read picture files in batches; the reading of an unreadable file has a `problem`."""
     for start in range(0, len(paths), PICTURES_PER_BATCH):
         batch = paths[start : start + PICTURES_PER_BATCH]
         yield from read_digits(model, [find_digits_in_file(path) for path in batch])
@@ -299,9 +299,9 @@ def report_readings(readings: Iterable[Reading], count: int, plot_path: Path) ->
     if not panels:
         raise InputError(f"no digit read in any of {count:,} pictures")
     title = "Digits found and, below, as the network sees them"
-    read = sum(row["digits"] != "" for row in rows)
-    if read > MAX_PANELS:
-        title += f": the {MAX_PANELS} least certain of {read:,} pictures"
+    read_count = sum(row["digits"] != "" for row in rows)
+    if read_count > MAX_PANELS:
+        title += f": the {MAX_PANELS} least certain of {read_count:,} pictures"
         panels = least_certain(panels, MAX_PANELS)
     plot_readings(plot_path, panels, UNSURE_BELOW, title)
     return rows
@@ -321,7 +321,7 @@ def describe(reading: Reading) -> str:
 
 
 def to_panel(reading: Reading) -> "Panel":
-    """A reading as it is drawn, with its picture no larger than a plot shows it."""
+    """A reading as it is plotted; its picture is shrunk to MAX_PICTURE_SIDE if it is larger."""
     from plots import MAX_PICTURE_SIDE, Panel
 
     scale = min(1, MAX_PICTURE_SIDE / max(reading.picture.size))
@@ -343,7 +343,7 @@ def least_certain(panels: "list[Panel]", count: int) -> "list[Panel]":
 
 
 def warn(message: str) -> None:
-    """Print a warning on stderr; the run goes on."""
+    """Print a warning on stderr."""
     print(f"predict.py: {message}", file=sys.stderr)
 
 
@@ -351,7 +351,7 @@ def warn(message: str) -> None:
 
 
 def predict_drawing(model: "keras.Model", folder: Path, plot_path: Path) -> list[dict]:
-    """Read digits while they are drawn; when the window is closed, report what is on the paper.
+    """Read digits while they are drawn; report the last drawing when the window is closed.
 
     The window saves drawings in `folder`. Returns the rows of the table, which is empty if
     nothing was drawn.
@@ -393,10 +393,10 @@ def to_answer(reading: Reading) -> "Answer":
 def predict_test_images(
     model: "keras.Model", args: argparse.Namespace, plot_path: Path
 ) -> list[dict]:
-    """Read all test images; print and plot the first ones or the mistakes."""
+    """Read all test images; print and plot the first ones, or the most confident mistakes."""
     from plots import percent, plot_predictions
 
-    mnist = load_test_images(args)
+    mnist = load_test_data(args)
     x_test, y_true = mnist.x_test, mnist.y_test
     if args.count > len(x_test):
         raise InputError(f"--count {args.count} is more than the {len(x_test):,} test images")
@@ -433,8 +433,8 @@ def predict_test_images(
     return rows
 
 
-def load_test_images(args: argparse.Namespace) -> data.Mnist:
-    """Load the data of `--data`, of metrics.json beside the model, or else MNIST.
+def load_test_data(args: argparse.Namespace) -> data.Mnist:
+    """Load `--data`, or else the data that metrics.json beside the model names, or else MNIST.
 
     Raises InputError if that data is missing, or if the model was trained on all of MNIST and
     only the bundled digits are there: they are part of MNIST's training set.

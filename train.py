@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from data import Mnist
     from model import keras, tf
 
-# Least number of training images in an epoch. An epoch passes over a smaller training set
-# more than once, so that ten epochs of it are as much training as ten epochs of MNIST.
+# Fewest training images in an epoch. A smaller training set is repeated, so that ten epochs
+# of it are as much training as ten epochs of MNIST.
 MIN_EPOCH_IMAGES = 60_000
 DIVERGED_LOSS = 10 * math.log(10)  # ten times the loss of uniform guessing
 
@@ -38,63 +38,63 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line; a wrong one ends the program with status 2."""
+    """Parse the command line; if it is wrong, the program ends with status 2."""
     parser = argparse.ArgumentParser(
         description="Train the digit network on MNIST and save it with its plots."
     )
-    option = parser.add_argument
-    option(
+    add = parser.add_argument
+    add(
         "--data",
         metavar="PATH",
         help="MNIST as an .npz file in Keras's layout or as a folder with the four IDX "
         "files (default: Keras's copy, cached or downloaded; failing that, the bundled "
         "digits)",
     )
-    option(
+    add(
         "--epochs",
         type=int,
         default=10,
         help="passes over the training set, which is repeated to 60,000 images if it is "
         "smaller (default: %(default)s)",
     )
-    option("--batch-size", type=int, default=128, help="images per step (default: %(default)s)")
-    option(
+    add("--batch-size", type=int, default=128, help="images per batch (default: %(default)s)")
+    add(
         "--learning-rate",
         type=float,
         default=0.01,
         help="Adam's learning rate at its peak (default: %(default)s)",
     )
-    option(
+    add(
         "--augment",
         action=argparse.BooleanOptionalAction,
         default=True,
         help="rotate, shift, zoom, shear and distort training images at random",
     )
-    option(
+    add(
         "--validation",
         type=int,
         metavar="N",
         default=0,
-        help="for tuning: train without the last N training images and measure on them; the "
-        "test set is not used at all (default: %(default)s)",
+        help="for tuning: hold out the last N training images and measure on them instead of "
+        "on the test set (default: %(default)s)",
     )
-    option(
+    add(
         "--seed",
         type=int,
         default=0,
         help="random seed of weights, shuffling and augmentation (default: %(default)s)",
     )
-    option(
+    add(
         "--output",
         metavar="DIR",
         default="outputs",
         help="folder to save in (default: %(default)s)",
     )
     args = parser.parse_args(argv)
-    for name, least in [("epochs", 1), ("batch_size", 1), ("validation", 0)]:
-        if getattr(args, name) < least:
+    for name, minimum in [("epochs", 1), ("batch_size", 1), ("validation", 0)]:
+        if getattr(args, name) < minimum:
             value = getattr(args, name)
-            parser.error(f"--{name.replace('_', '-')} must be at least {least}, not {value}")
+            parser.error(f"--{name.replace('_', '-')} must be at least {minimum}, not {value}")
     if not 0 < args.learning_rate < math.inf:
         parser.error(f"--learning-rate must be above 0 and finite, not {args.learning_rate}")
     if not 0 <= args.seed < 2**32:
@@ -113,21 +113,21 @@ def train(args: argparse.Namespace) -> None:
     from model import build_model, build_training_model, fold_batch_normalization, keras
     from plots import plot_confusion_matrix, plot_training_curves
 
-    mnist, subset = load_mnist(args.data), "test"
+    mnist, split = load_mnist(args.data), "test"
     if args.validation:
-        mnist, subset = hold_out(mnist, args.validation), "validation"
+        mnist, split = hold_out(mnist, args.validation), "validation"
     steps_per_epoch = count_steps(len(mnist.x_train), args.batch_size)
     keras.utils.set_random_seed(args.seed)
     training_model = build_training_model(
         args.epochs, steps_per_epoch, args.augment, args.learning_rate
     )
     model = build_model()
-    configuration = describe_run(args, mnist, subset, model, steps_per_epoch)
-    print_configuration(configuration, subset)
+    configuration = run_configuration(args, mnist, split, model, steps_per_epoch)
+    print_configuration(configuration, split)
 
     def report_epoch(epoch: int, logs: Mapping[str, float]) -> None:
         check_loss(epoch + 1, logs["loss"])
-        print_epoch(epoch + 1, args.epochs, logs, subset)
+        print_epoch(epoch + 1, args.epochs, logs, split)
 
     with replace_on_success(args.output) as folder:
         training_batches = batches(mnist.x_train, mnist.y_train, args.batch_size, training=True)
@@ -149,36 +149,36 @@ def train(args: argparse.Namespace) -> None:
         save_history(folder / "history.csv", history)
         results = {
             "train_seconds": seconds,
-            f"{subset}_loss": loss,
-            f"{subset}_accuracy": accuracy,
-            f"{subset}_errors": int(matrix.sum() - matrix.trace()),
+            f"{split}_loss": loss,
+            f"{split}_accuracy": accuracy,
+            f"{split}_errors": int(matrix.sum() - matrix.trace()),
             "recall_per_digit": recall_per_digit(matrix),
         }
         save_metrics(folder / "metrics.json", configuration | results)
         plot_training_curves(
-            folder / "training_curves.png", history, subset, mnist.name, args.augment
+            folder / "training_curves.png", history, split, mnist.name, args.augment
         )
-        title = f"{subset.capitalize()} images of {mnist.name}"
+        title = f"{split.capitalize()} images of {mnist.name}"
         plot_confusion_matrix(folder / "confusion_matrix.png", matrix, title)
     print(f"Saved model.keras, metrics.json, history.csv and two plots in {args.output}")
-    source = f" on {mnist.name}" if mnist.bundled else ""
-    print(f"{subset.capitalize()} Accuracy: {accuracy:.4f}{source}")
+    data_note = f" on {mnist.name}" if mnist.bundled else ""
+    print(f"{split.capitalize()} Accuracy: {accuracy:.4f}{data_note}")
 
 
-def count_steps(images: int, batch_size: int) -> int:
-    """The batches in an epoch; raises InputError if not even one is full."""
-    epoch = max(MIN_EPOCH_IMAGES, images)
-    if batch_size > epoch:
+def count_steps(training_images: int, batch_size: int) -> int:
+    """The number of full batches in an epoch; raises InputError if there is none."""
+    epoch_images = max(MIN_EPOCH_IMAGES, training_images)
+    if batch_size > epoch_images:
         raise InputError(
-            f"--batch-size {batch_size} is more than the {epoch:,} images of an epoch"
+            f"--batch-size {batch_size} is more than the {epoch_images:,} images of an epoch"
         )
-    return epoch // batch_size
+    return epoch_images // batch_size
 
 
-def describe_run(
+def run_configuration(
     args: argparse.Namespace,
     mnist: "Mnist",
-    subset: str,
+    split: str,
     model: "keras.Model",
     steps_per_epoch: int,
 ) -> dict[str, Any]:
@@ -194,7 +194,7 @@ def describe_run(
         "dataset": mnist.name,
         "bundled_digits": mnist.bundled,
         "training_images": len(mnist.x_train),
-        f"{subset}_images": len(mnist.x_test),
+        f"{split}_images": len(mnist.x_test),
         "network": "-".join(["784", *(str(layer.units) for layer in model.layers[1:])]),
         "parameters": model.count_params(),
         "versions": {
@@ -206,14 +206,14 @@ def describe_run(
     }
 
 
-def print_configuration(configuration: Mapping[str, Any], subset: str) -> None:
+def print_configuration(configuration: Mapping[str, Any], split: str) -> None:
     """Print the data, the network and how it will be trained."""
     epochs, images = configuration["epochs"], configuration["training_images"]
     steps, batch_size = configuration["steps_per_epoch"], configuration["batch_size"]
     augmented = "with" if configuration["augment"] else "no"
     print(
         f"Data: {configuration['dataset']}, {images:,} training images, "
-        f"{configuration[f'{subset}_images']:,} {subset} images\n"
+        f"{configuration[f'{split}_images']:,} {split} images\n"
         f"Network: {configuration['network']}, {configuration['parameters']:,} parameters\n"
         f"Training: {epochs} epoch{'s' if epochs > 1 else ''} of "
         f"{steps:,} batches of {batch_size} images, "
@@ -236,8 +236,8 @@ def fit(
     "loss", "accuracy" (in [0, 1]), "val_loss" and "val_accuracy".
     """
     start = time.perf_counter()
-    # This creates the metrics' variables. If the first step created them, TensorFlow would
-    # trace it twice.
+    # The metrics' variables are created here. If the first step created them, TensorFlow
+    # would trace it twice.
     training_model.evaluate(evaluation_batches, verbose=0)
     history = training_model.fit(
         training_batches,
@@ -258,19 +258,18 @@ def check_loss(epoch: int, loss: float) -> None:
     if not loss < DIVERGED_LOSS:  # not >=, which is False for nan
         raise InputError(
             f"training diverged: the loss of epoch {epoch} is {loss:.4g}; nothing was "
-            "saved, try a smaller --learning-rate"
+            "saved; try a smaller --learning-rate"
         )
 
 
-def print_epoch(epoch: int, epochs: int, logs: Mapping[str, float], subset: str) -> None:
+def print_epoch(epoch: int, epochs: int, logs: Mapping[str, float], split: str) -> None:
     """Print the epoch's losses (cross-entropy in nats) and accuracies (in percent)."""
     training, evaluation = (
         f"loss {logs[f'{prefix}loss']:.4f}, accuracy {100 * logs[f'{prefix}accuracy']:.2f} %"
         for prefix in ("", "val_")
     )
     print(
-        f"Epoch {epoch:{len(str(epochs))}}/{epochs}: training {training}; "
-        f"{subset} {evaluation}",
+        f"Epoch {epoch:{len(str(epochs))}}/{epochs}: training {training}; {split} {evaluation}",
         flush=True,
     )
 

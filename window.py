@@ -15,7 +15,7 @@ from matplotlib.backend_bases import Event, KeyEvent, MouseButton, MouseEvent
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch, Rectangle
-from matplotlib.path import Path as Curve
+from matplotlib.path import Path as MplPath
 from matplotlib.transforms import Affine2D, Bbox
 from matplotlib.widgets import Button
 from PIL import Image
@@ -37,7 +37,7 @@ GREYS = {"window": "#ECECEC", "lines": "#BBBBBB", "bars": "#A8A8A8", "text": "#6
 
 
 class Answer(NamedTuple):
-    """What was read on the paper: n digits, by default none."""
+    """What was read on the paper: n digits, none by default."""
 
     title: str = ""  # such as "1812  97.3 %"
     boxes: np.ndarray = np.empty((0, 4))  # (n, 4): left, top, right, bottom in pixels
@@ -135,7 +135,7 @@ class DrawingWindow:
         self.changed = False  # since the last reading was started
         self.reading_time = np.inf  # seconds that the last reading took
         self.answer = Answer()
-        self.versions = [[]]  # the finished strokes after each change, for undo
+        self.history = [[]]  # the finished strokes after each change, for undo
         self.stroke = []  # points (x, y) of the unfinished stroke
         # The last point drawn or clicked; the side panel shows the digit nearest to it.
         self.focus = (0, 0)
@@ -149,7 +149,7 @@ class DrawingWindow:
     @property
     def strokes(self) -> list[list[tuple[float, float]]]:
         """The strokes on the paper, each as points (x, y) in its pixels."""
-        return self.versions[-1] + ([self.stroke] if self.stroke else [])
+        return self.history[-1] + ([self.stroke] if self.stroke else [])
 
     def lay_out_paper(self) -> None:
         """Add the paper and what is drawn and written on it."""
@@ -182,7 +182,7 @@ class DrawingWindow:
         axes.spines["left"].set_color(GREYS["lines"])
         self.bars = axes.barh(range(10), np.zeros(10), height=0.7, animated=True)
         style = {"va": "center_baseline", "fontsize": 9, "animated": True}
-        self.percents = [axes.text(0, n, "", **style) for n in range(10)]
+        self.bar_labels = [axes.text(0, n, "", **style) for n in range(10)]
 
     def lay_out_buttons(self) -> None:
         """Add the buttons below the paper, each named with its key."""
@@ -225,7 +225,7 @@ class DrawingWindow:
             self.draw_tip()
 
     def move(self, event: MouseEvent) -> None:
-        """Go on with the stroke."""
+        """Extend the stroke."""
         if self.stroke:
             self.stroke.append(self.position(event))
             self.changed = True
@@ -245,8 +245,8 @@ class DrawingWindow:
             self.focus = stroke[-1]
             is_click = np.ptp(stroke, axis=0).max() < MAX_CLICK
             if not is_click or not (distances(self.answer.boxes, self.focus) == 0).any():
-                self.versions.append([*self.strokes, stroke])
-            self.changed = True  # a reading may have seen the click as a dot
+                self.history.append([*self.strokes, stroke])
+            self.changed = True  # a reading may have taken the click for a dot
             self.redraw()
 
     def position(self, event: MouseEvent) -> tuple[float, float]:
@@ -255,7 +255,7 @@ class DrawingWindow:
         return np.clip(x, MARGIN, WIDTH - MARGIN), np.clip(y, MARGIN, HEIGHT - MARGIN)
 
     def press_key(self, event: KeyEvent) -> None:
-        """Do what the key stands for."""
+        """Carry out the action of a key."""
         match (event.key or "").lower():
             case "ctrl+z" | "cmd+z" | "backspace":
                 self.undo()
@@ -270,15 +270,15 @@ class DrawingWindow:
 
     def undo(self) -> None:
         """Drop the unfinished stroke, or undo the last stroke or the last clearing."""
-        if not self.stroke and len(self.versions) > 1:
-            self.versions.pop()
+        if not self.stroke and len(self.history) > 1:
+            self.history.pop()
         self.discard_reading()
 
     def clear(self) -> None:
-        """Take an empty paper."""
+        """Clear the paper."""
         if self.strokes:
-            if self.versions[-1]:
-                self.versions.append([])
+            if self.history[-1]:
+                self.history.append([])
             self.discard_reading()
 
     def discard_reading(self) -> None:
@@ -325,7 +325,7 @@ class DrawingWindow:
         return answer
 
     def keep_background(self, _event: Event) -> None:
-        """Keep the parts that never change, after matplotlib has drawn the whole window."""
+        """Copy the window as matplotlib has drawn it, without the parts that change."""
         points = 72 / self.figure.dpi
         for patch in (self.ink, self.tip):
             patch.set_linewidth(PEN_WIDTH * self.paper_axes.bbox.width / WIDTH * points)
@@ -337,7 +337,7 @@ class DrawingWindow:
     def redraw(self) -> None:
         """Draw the parts that change: strokes, reading and side panel."""
         self.hint.set_visible(not self.strokes)
-        self.ink.set_path(Curve.make_compound_path(*map(curve, self.strokes)))
+        self.ink.set_path(MplPath.make_compound_path(*map(curve, self.strokes)))
         self.title.set_text(self.answer.title)
         self.title.set_fontsize(TITLE_POINTS * min(1, 34 / max(1, len(self.answer.title))))
         self.update_marks()
@@ -351,13 +351,13 @@ class DrawingWindow:
             self.message,
             self.digit_image,
             *self.bars,
-            *self.percents,
+            *self.bar_labels,
         ):
             artist.draw(self.canvas.get_renderer())
         self.canvas.blit(self.area)
 
     @property
-    def chosen(self) -> int:
+    def chosen_index(self) -> int:
         """The index of the digit nearest to the focus."""
         return int(distances(self.answer.boxes, self.focus).argmin())
 
@@ -369,7 +369,7 @@ class DrawingWindow:
         answers = self.answer.probabilities.argmax(axis=1)
         for i, (left, top, right, bottom) in enumerate(self.answer.boxes):
             box = Rectangle((left, top), right - left, bottom - top, fill=False, animated=True)
-            box.set(color=self.answer.colors[i], linewidth=2 if i == self.chosen else 1)
+            box.set(color=self.answer.colors[i], linewidth=2 if i == self.chosen_index else 1)
             label = self.paper_axes.text(left, top, answers[i], color="white", animated=True)
             label.set_bbox({"color": self.answer.colors[i], "pad": 2})
             label.set_verticalalignment("bottom" if top > MIN_LABEL_SPACE else "top")
@@ -380,14 +380,14 @@ class DrawingWindow:
         pixels, probabilities = np.zeros((28, 28)), np.zeros(10)
         colors = [GREYS["bars"]] * 10
         if len(self.answer.boxes):
-            pixels = self.answer.pixels[self.chosen]
-            probabilities = self.answer.probabilities[self.chosen]
-            colors[probabilities.argmax()] = self.answer.colors[self.chosen]
+            pixels = self.answer.pixels[self.chosen_index]
+            probabilities = self.answer.probabilities[self.chosen_index]
+            colors[probabilities.argmax()] = self.answer.colors[self.chosen_index]
         self.digit_image.set_data(pixels)
         for i, share in enumerate(probabilities):
             self.bars[i].set(width=share, facecolor=colors[i])
             text = f"{100 * share:.1f} %" if share > 0.0005 else ""
-            self.percents[i].set(x=share + 0.03, text=text)
+            self.bar_labels[i].set(x=share + 0.03, text=text)
 
     def close(self, _event: Event) -> None:
         """Stop the timer and the thread."""
@@ -395,18 +395,18 @@ class DrawingWindow:
         self.reader.shutdown()
 
 
-def curve(points: Sequence[tuple[float, float]]) -> Curve:
+def curve(points: Sequence[tuple[float, float]]) -> MplPath:
     """A smooth curve along points (n, 2) with straight ends.
 
     Each inner point is the control point of a quadratic Bezier curve, which runs from the
     middle of the section before it to the middle of the section after it.
     """
     points = np.array(points, float).reshape(-1, 2)
-    # A single point becomes a dot: a line of 0.01 pixels, since one of no length is not drawn.
+    # The last point is moved by 0.01 pixels: a line without length would not be drawn.
     stops = np.vstack([(points[1:] + points[:-1]) / 2, points[-1:] + 0.01])
     vertices = np.stack([points, stops], axis=1).reshape(-1, 2)
-    codes = [Curve.MOVETO] * len(points[:1]) + [Curve.CURVE3] * len(vertices)
-    return Curve(np.vstack([points[:1], vertices]), codes)
+    codes = [MplPath.MOVETO] * len(points[:1]) + [MplPath.CURVE3] * len(vertices)
+    return MplPath(np.vstack([points[:1], vertices]), codes)
 
 
 def rasterize(strokes: Sequence[Sequence[tuple[float, float]]]) -> np.ndarray:
@@ -416,13 +416,13 @@ def rasterize(strokes: Sequence[Sequence[tuple[float, float]]]) -> np.ndarray:
     pen.set_linewidth(PEN_WIDTH)
     pen.set_capstyle("round")
     pen.set_joinstyle("round")
-    path = Curve.make_compound_path(*map(curve, strokes))
+    path = MplPath.make_compound_path(*map(curve, strokes))
     renderer.draw_path(pen, path, Affine2D().scale(1, -1).translate(0, HEIGHT))
     opacity = np.asarray(renderer.buffer_rgba())[..., 3]
     return 255 - opacity
 
 
 def distances(boxes: np.ndarray, point: tuple[float, float]) -> np.ndarray:
-    """How far (n,) a point is from boxes (n, 4); 0 in a box."""
+    """The distances (n,) of a point from boxes (n, 4); 0 inside a box."""
     outside = np.maximum(boxes[:, :2] - point, point - boxes[:, 2:])
     return np.hypot(*np.maximum(outside, 0).T)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data import ARRAYS
+from data import ARRAY_NAMES
 
 pytest.importorskip("resource", reason="tests/benchmark.py needs the POSIX module resource")
 
@@ -47,7 +47,7 @@ def test_both_kinds_of_run_train(random_npz):
 
 
 def test_reading_measures_all_pictures(tmp_path, capsys, trained_file, bundled_digits):
-    arrays = {name: getattr(bundled_digits, name)[:15] for name in ARRAYS}
+    arrays = {name: getattr(bundled_digits, name)[:15] for name in ARRAY_NAMES}
     np.savez(tmp_path / "small.npz", **arrays)
     own = tmp_path / "own"
     (own / "images").mkdir(parents=True)
