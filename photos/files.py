@@ -25,33 +25,27 @@ register_heif_opener()  # iPhones save HEIC
 def find_files(paths: Sequence[str | Path]) -> tuple[list[str], list[str]]:
     """The image files in `paths`, and the files of other types in folders.
 
-    Folders are searched with all folders in them, in natural order; hidden files are passed
-    over. A path that is no folder is an image file, whatever its name. A folder without any
-    image is itself in the first list, and `read_image` raises InputError for it.
+    Folders are searched with all folders in them, in natural order; hidden files are skipped.
+    A path that is no folder is an image file, whatever its name. A folder without any image is
+    itself in the first list, and `read_image` raises InputError for it.
     """
-    endings = {
-        ending
-        for ending, name in Image.registered_extensions().items()
-        if name in Image.OPEN and name not in NOT_DECODED
-    }
+    formats = Image.registered_extensions()
     images, others = [], []
     for path in map(Path, paths):
-        inside = [
-            str(file)
-            for file in (path.rglob("*") if path.is_dir() else ())
-            if file.is_file()
-            and not any(part.startswith(".") for part in file.relative_to(path).parts)
-        ]
-        inside.sort(key=natural_order)
-        found = [file for file in inside if Path(file).suffix.lower() in endings]
+        inside = [file.relative_to(path) for file in path.rglob("*") if file.is_file()]
+        shown = [file for file in inside if not re.search(r"(^|[/\\])\.", str(file))]
+        found = []
+        for file in sorted(shown, key=natural_order):
+            name = formats.get(file.suffix.lower())
+            is_image = name in Image.OPEN and name not in NOT_DECODED
+            (found if is_image else others).append(str(path / file))
         images += found or [str(path)]
-        others += [file for file in inside if Path(file).suffix.lower() not in endings]
     return images, others
 
 
-def natural_order(name: str) -> str:
+def natural_order(path: Path) -> str:
     """A sorting key by which `2.png` comes before `10.png`."""
-    return re.sub("[0-9]+", lambda number: number[0].zfill(20), name.lower())
+    return re.sub("[0-9]+", lambda number: number[0].zfill(20), str(path).lower())
 
 
 def read_image(path: str | Path) -> Image.Image:

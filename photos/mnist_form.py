@@ -10,16 +10,16 @@ WHITE_PERCENTILE = 80  # of a digit's ink: this strength and all above become wh
 MIN_STROKE_WIDTH = 2.2  # pixels of the 20 x 20: MNIST's strokes are 2 to 3 wide
 
 
-def to_mnist(values: np.ndarray, shape: Shape) -> np.ndarray:
+def to_mnist(contrast: np.ndarray, shape: Shape) -> np.ndarray:
     """Bring a digit's shape to MNIST's form: float32 (28, 28) in [0, 1].
 
-    `values` is the ink (height, width) on the level. The form is white on black, fitted into
-    20 x 20 pixels and centred by its centre of mass, as LeCun et al. made MNIST (1998, section
-    III.A).
+    `contrast` is the ink's (height, width) on the level. The form is white on black, fitted
+    into 20 x 20 pixels and centred by its centre of mass, as LeCun et al. made MNIST (1998,
+    section III.A).
     """
     left, top, right, bottom = shape.box
     size = max(shape.mask.shape)
-    ink = np.float32(values[top:bottom, left:right] * shape.mask)
+    ink = np.float32(contrast[top:bottom, left:right] * shape.mask)
     ink = np.clip(ink / np.percentile(ink[shape.mask], WHITE_PERCENTILE), 0, 1)
     ink = cv2.copyMakeBorder(ink, *[1 + size // 10] * 4, cv2.BORDER_CONSTANT)
     return center_in_frame(thicken(ink, size))

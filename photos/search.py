@@ -17,11 +17,11 @@ from photos.sheet import find_sheet
 # An image is searched at up to three sizes, the levels: these two, for large digits, and its
 # own. All limits in pixels are the same on each level.
 LEVEL_SIDES = 128, 448  # pixels of the longer side
-MIN_LEVEL_SIDE = 96  # pixels: smaller images are enlarged
+MIN_LEVEL_SIDE = 80  # pixels: smaller images are enlarged
 MARGIN_BELOW = 24  # pixels: a smaller image gets a margin, since its digit fills it
 ONE_POLARITY_BELOW = 128  # pixels: a smaller image has one background, seen at its frame
 SHEET_ABOVE = 384  # pixels: only a larger image may show a sheet of paper on a table
-MIN_SCORE = 0.012  # of writing: weighted stroke length / longer side of the level
+MIN_SCORE = 0.016  # of writing: weighted stroke length / longer side of the level
 
 
 class Digit(NamedTuple):
@@ -52,12 +52,12 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
     shapes = split_touching(group_components(components))
     if not shapes:
         return []
-    scale = max(grey.shape) / max(components.values.shape)
+    scale = max(grey.shape) / max(components.contrast.shape)
     boxes = np.array([shape.box for shape in shapes])
     picture_boxes = ((scale * boxes - margin) * image.info["shrink_factor"]).tolist()
     return [
         [
-            Digit(tuple(picture_boxes[i]), to_mnist(components.values, shapes[i]), space)
+            Digit(tuple(picture_boxes[i]), to_mnist(components.contrast, shapes[i]), space)
             for i, space in zip(line, has_space_before(boxes[line]), strict=True)
         ]
         for line in order_lines(boxes)

@@ -6,16 +6,14 @@ import numpy as np
 from photos.files import resize
 
 SEARCH_SIDE = 128  # pixels: the image is reduced to this longer side
-WRITING_KERNEL = 9  # pixels: wider than strokes, and than links of a sheet to other things
+WRITING_KERNEL = 9  # pixels: wider than strokes
 EDGE_KERNEL = 5  # pixels: wider than a sharp edge
 MAX_EDGE_RATIO = 0.85  # darker side / brighter side of a sharp edge
 MIN_AREA = 0.06  # of a sheet, as a share of the image
 MIN_CONVEXITY = 0.93  # area of a sheet / area of its convex hull
 # Share of a sheet's outline on the image's frame. The lit part beside a shadow has more there.
 MAX_AT_FRAME = 0.3
-# A pixel is bright if its brightness times this exceeds the median outside the sheet.
-MAX_AROUND_TO_SHEET = 0.8
-MIN_BRIGHT_SHARE = 0.92  # of a sheet's pixels; inside a large light 0, fewer are bright
+MAX_AROUND_TO_SHEET = 0.8  # median brightness outside the sheet / that of the sheet
 
 
 def find_sheet(grey: np.ndarray) -> np.ndarray | None:
@@ -28,7 +26,6 @@ def find_sheet(grey: np.ndarray) -> np.ndarray | None:
     grey = resize(grey, SEARCH_SIDE)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (WRITING_KERNEL, WRITING_KERNEL))
     blank = cv2.morphologyEx(grey + 1e-3, cv2.MORPH_CLOSE, kernel)  # without writing
-    blank = cv2.morphologyEx(blank, cv2.MORPH_OPEN, kernel)  # and links to other things
     square = np.ones((EDGE_KERNEL, EDGE_KERNEL))
     smooth = cv2.erode(blank, square) > MAX_EDGE_RATIO * cv2.dilate(blank, square)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(np.uint8(smooth))
@@ -46,7 +43,6 @@ def find_sheet(grey: np.ndarray) -> np.ndarray | None:
             or at_frame.any(axis=2).mean() > MAX_AT_FRAME
         ):
             continue
-        outside = np.median(grey[sheet == 0])
-        if np.mean(MAX_AROUND_TO_SHEET * grey[sheet == 1] > outside) > MIN_BRIGHT_SHARE:
+        if np.median(grey[sheet == 0]) < MAX_AROUND_TO_SHEET * np.median(grey[sheet == 1]):
             return sheet
     return None

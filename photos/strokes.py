@@ -3,53 +3,45 @@
 import cv2
 import numpy as np
 
-from photos.ink import Ink, average_cells
+from photos.ink import Ink
 
 MIN_ELONGATION = 2.4  # area / squared stroke width: a blob has less
-MIN_CONTRAST_TO_TEXTURE = 8  # contrast of a clear stroke / texture around it
-TEXTURE_KERNEL = 9  # cells: the texture around a pixel is measured in a square of 9 x 9 cells
+RING_KERNEL = 9  # pixels: the ring around a component reaches 4 pixels beyond it
+MIN_CONTRAST_TO_TEXTURE = 9  # contrast of a clear stroke / texture around it
 WEIGHT_EXPONENT = 4  # of sharpness and clearness: blurred strokes and texture count little
 
 
 def weighted_stroke_lengths(
-    ink: Ink, values: np.ndarray, labels: np.ndarray, area: np.ndarray
+    ink: Ink, contrast: np.ndarray, labels: np.ndarray, area: np.ndarray
 ) -> np.ndarray:
     """The weighted length in pixels of the strokes of n connected components: (n,).
 
     Length is weighted by contrast * (sharpness * clearness)^4; each factor is about 1 at most.
-    Sharpness is the step of brightness at the outline / contrast. Clearness is contrast to the
-    texture around, up to MIN_CONTRAST_TO_TEXTURE. A blob has the length 0. `values` is the ink
-    without ruled lines and what is cut off, `labels` are 0 for the rest of the image; both are
-    (height, width). `area` is (n,), in pixels.
+    Contrast is that to a ring around the component. Sharpness is the step of brightness at the
+    outline / contrast. Clearness is contrast to texture, the standard deviation in the ring,
+    up to MIN_CONTRAST_TO_TEXTURE. A blob has the length 0. `contrast` is the ink's without what
+    was erased, `labels` are 0 for the rest of the image; both are (height, width). `area` is
+    (n,), in pixels.
     """
     mask = np.uint8(labels > 0)
     inside = np.flatnonzero(mask)
     outline = np.flatnonzero(mask & ~cv2.erode(mask, np.ones((3, 3))))
+    nearest = np.int32(cv2.dilate(np.float32(labels), np.ones((RING_KERNEL, RING_KERNEL))))
+    ring = np.flatnonzero((nearest > 0) & (cv2.dilate(mask, np.ones((3, 3))) == 0))
 
-    def mean(image: np.ndarray, places: np.ndarray) -> np.ndarray:
-        where = labels.ravel()[places]
-        total = np.bincount(where, image.ravel()[places], len(area))
-        return total / np.maximum(np.bincount(where, minlength=len(area)), 1)
+    def mean(image: np.ndarray, labels: np.ndarray, places: np.ndarray) -> np.ndarray:
+        label = labels.ravel()[places]
+        total = np.bincount(label, image.ravel()[places], len(area))
+        return total / np.maximum(np.bincount(label, minlength=len(area)), 1)
 
-    # Compared with the background, the dark part of a gradient looks like ink; compared with
-    # the median, it does not.
-    contrast = mean(np.minimum(values, ink.contrast_to_median), inside).clip(0)
-    sharpness = mean(np.minimum(1, ink.steps / np.maximum(contrast[labels], 1e-6)), outline)
-    texture = np.sqrt(mean(texture_power(values, mask), inside))
-    clearness = np.minimum(1, contrast / np.maximum(MIN_CONTRAST_TO_TEXTURE * texture, 1e-6))
-    width = np.maximum(stroke_width(mean(distance_inside(mask), inside)), 1)
+    around = mean(contrast, nearest, ring)
+    texture = np.sqrt(np.maximum(mean(contrast**2, nearest, ring) - around**2, 0))
+    to_ring = np.maximum(mean(contrast, labels, inside) - around, 1e-6)
+    clearness = np.minimum(1, to_ring / np.maximum(MIN_CONTRAST_TO_TEXTURE * texture, 1e-6))
+    sharpness = mean(np.minimum(1, ink.steps / to_ring[labels]), labels, outline)
+    width = np.maximum(stroke_width(mean(distance_inside(mask), labels, inside)), 1)
     is_stroke = area > MIN_ELONGATION * width**2
-    return is_stroke * (sharpness * clearness) ** WEIGHT_EXPONENT * contrast * area / width
-
-
-def texture_power(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The mean square of the `values` around each pixel, without those near the `mask`."""
-    outside = 1 - np.float32(cv2.dilate(mask, np.ones((3, 3))))
-    power, count = (
-        cv2.blur(average_cells(image), (TEXTURE_KERNEL, TEXTURE_KERNEL))
-        for image in (outside * values**2, outside)
-    )
-    return cv2.resize(power / np.maximum(count, 1e-3), values.shape[::-1])
+    return is_stroke * (sharpness * clearness) ** WEIGHT_EXPONENT * to_ring * area / width
 
 
 def distance_inside(mask: np.ndarray) -> np.ndarray:

@@ -173,7 +173,7 @@ def in_fresh_process(function: Callable, *arguments: Any) -> Any:
 def table(results: dict[str, list[dict]]) -> str:
     """The results in Markdown; see `median_turn` for times and memory."""
     lines = [
-        "| run | seeds | test accuracy | fit | loop | fit / loop | memory / loop |",
+        "| run | seeds | test accuracy | time | loop's time | time ratio | memory ratio |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, runs in results.items():
