@@ -223,8 +223,8 @@ def test_names_as_users_give_them(predict_main, own, tmp_path, trained_file, mon
     assert (status, printed.out[:8]) == (0, "-1.png  ")
     Path("outputs").mkdir()
     Path("outputs/predictions.png").touch()  # by default, this file may be replaced
-    options = ["--model", str(trained_file), "--output", "./outputs/predictions.png"]
-    assert predict.parse_arguments([".", *options]).pictures == ["."]
+    for output in ("./outputs/predictions.png", "new.png"):
+        assert predict.parse_arguments([".", "--output", output]).pictures == ["."]
 
 
 def test_least_certain_pictures_are_drawn(

@@ -97,10 +97,11 @@ def test_options_reach_the_training_and_the_metrics(random_npz, tmp_path, monkey
         return {key: [0.5] for key in ("accuracy", "loss", "val_accuracy", "val_loss")}, 1.0
 
     models = []
+    monkeypatch.chdir(random_npz.parent)
     monkeypatch.setattr(train, "fit", fit)
     for augment in ("--augment", "--no-augment"):
         options = ["--learning-rate", "0.02", "--seed", "3", augment]
-        assert train.main([*short_run(random_npz, tmp_path), *options]) == 0
+        assert train.main([*short_run(random_npz.name, tmp_path), *options]) == 0
     augmented, plain = models
     assert len(augmented.layers) == len(plain.layers) + 1
     plain.optimizer.iterations.assign(20)  # the end of the warm-up, a tenth of the run
