@@ -3,10 +3,9 @@
     python tests/benchmark.py training --data mnist.npz
     python tests/benchmark.py reading --data mnist.npz outputs/model.keras ...
 
-"training" measures train.py against a plain Keras loop. Every run is a process of its
-own, and the runs take turns, so that whatever else the machine does falls on all of them
-alike. "reading" measures how well the given models read pictures.
-Run by hand, on Linux or macOS: it takes some minutes, and tests should not assert times.
+"training" measures train.py against a plain Keras loop. Every run is a process of its own, and
+the runs take turns, so that whatever else the machine does falls on all of them alike.
+"reading" measures how well the given models read pictures. Run this by hand, on Linux or macOS.
 """
 
 import argparse
