@@ -38,8 +38,8 @@ IDX_FILES = {
 KERAS_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 KERAS_HOME = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
 KERAS_FILE = KERAS_HOME / "datasets" / "mnist.npz"
-# Seconds to wait for a connection or for data. The time is short: the server has about ten
-# addresses, which are tried in turn, and a firewall may drop packets in silence.
+# Seconds to wait for a connection or for data. If a firewall drops packets in silence, this
+# passes for each of the server's ten or so addresses.
 DOWNLOAD_TIMEOUT = 5
 PROGRESS_INTERVAL = 5  # seconds between lines on a slow download
 

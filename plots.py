@@ -29,7 +29,7 @@ STRIP_CELL = (42, 30)  # pixels: height, width
 STRIP_LABEL_HEIGHT = 12  # pixels: height of the label
 MAX_STRIP_COLUMNS = 16  # digits
 MAX_CELL_WIDTH = 0.6  # inches: width of a plotted cell
-# Font points for each inch of a box's height: a larger label would hide the line above.
+# Font points for each inch of a box's height. A larger label would hide the line above.
 LABEL_POINTS_PER_INCH = 30
 CHARACTERS_PER_INCH = 12  # characters of a file's name that fit into an inch
 MAX_TEST_IMAGES = 50  # a plot shows at most ten rows of five

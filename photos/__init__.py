@@ -9,8 +9,9 @@
 | digits -> lines | lines.py |
 | digit -> 28 x 28 | mnist_form.py |
 
-`search.py` calls them in this order. It takes ink and components on several levels (sizes of
-the image) and for both polarities (dark or light ink), and goes on with the best.
+`search.py` calls them in this order. It finds ink and components on up to three levels (sizes
+of the image) and for both polarities (dark or light ink), and keeps those with the highest
+score.
 """
 
 from photos.files import find_files, read_image

@@ -1,4 +1,4 @@
-"""From ink to connected components: without ruled lines and what the paper's edge cuts off."""
+"""From ink to connected components. Ruled lines and what is cut off by the edge are removed."""
 
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ MAX_CUT_OFF_DEPTH = 0.2
 MIN_FILL = 0.8  # a digit that fills the image covers this share of its width and its height
 MIN_SIZE = 12  # pixels: longer side of a digit
 MIN_HEIGHT_TO_WIDTH = 0.45  # height / width of a digit
-MIN_INSIDE_LENGTH = 0.2  # stroke length inside a drawn box / stroke length of the box itself
+MIN_INSIDE_SHARE = 0.2  # stroke length inside a drawn box / stroke length of the box itself
 LIGHT_INK_WEIGHT = 0.7  # of the score: most people write dark on light
 
 
@@ -64,7 +64,7 @@ def find_components(ink: Ink) -> Components:
     length = weighted_stroke_lengths(ink, contrast, labels, stats[:, cv2.CC_STAT_AREA])
     length[cut_off] = 0
     length[find_drawn_boxes(boxes, length * may_be_digit)] = 0
-    return Components(ink.dark, contrast, labels, boxes, length, may_be_digit)
+    return Components(ink.dark_ink, contrast, labels, boxes, length, may_be_digit)
 
 
 def to_mask(contrast: np.ndarray, noise: float) -> np.ndarray:
@@ -105,4 +105,4 @@ def find_drawn_boxes(boxes: np.ndarray, length: np.ndarray) -> np.ndarray:
     counted = np.flatnonzero(length)
     start, stop = boxes[counted, :2], boxes[counted, 2:]
     inside = (start > start[:, None]) & (stop < stop[:, None])
-    return counted[inside.all(axis=2) @ length[counted] > MIN_INSIDE_LENGTH * length[counted]]
+    return counted[inside.all(axis=2) @ length[counted] > MIN_INSIDE_SHARE * length[counted]]

@@ -9,8 +9,8 @@ from photos.components import MIN_HEIGHT_TO_WIDTH, Components
 from photos.strokes import mean_stroke_width
 
 # Sizes (longer sides) and stroke lengths are relative to those of a typical digit on the level.
-MIN_START_SIZE, MIN_START_LENGTH = 0.35, 0.1  # of the longest part, which starts a digit
-MAX_SIZE = 3  # of any part
+MIN_START_SIZE, MIN_START_LENGTH = 0.35, 0.1  # of a component that starts a digit
+MAX_SIZE = 3  # a larger component is no part of a digit
 # Height of two parts together, relative to the typical size or to the taller part, whichever
 # is larger.
 MAX_HEIGHT = 1.3

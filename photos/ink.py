@@ -5,7 +5,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-BACKGROUND_KERNEL = 64  # pixels: what is at least as wide and as high is part of the background
+BACKGROUND_KERNEL = 64  # pixels: a dark square of this size is part of the background
 GRAIN_KERNEL = 5  # pixels: the median filter that removes grain from the background
 BLUR_SIGMA = 0.7  # pixels: the Gaussian blur that removes grain from the ink
 STEP_KERNEL = 5  # pixels: a step of brightness at a sharp edge is measured over this distance
@@ -19,30 +19,30 @@ class Ink(NamedTuple):
     (pixel - background) / white; the divisors have lower limits.
     """
 
-    dark: bool  # the polarity: dark on light, or light on dark
+    dark_ink: bool  # the polarity: dark on light, or light on dark
     contrast: np.ndarray  # 0 on empty paper and outside the sheet; may be negative
     steps: np.ndarray  # local range of brightness less the background's, as contrast
     noise: float  # standard deviation of the contrast on empty paper
     paper: np.ndarray  # uint8, 1 on the sheet or, if there is none, everywhere
 
 
-def find_ink(grey: np.ndarray, sheet: np.ndarray | None, dark: bool) -> Ink:
+def find_ink(grey: np.ndarray, sheet: np.ndarray | None, dark_ink: bool) -> Ink:
     """Find the ink on a level, grey in [0, 1] (height, width); `sheet` is from `find_sheet`."""
     paper = np.ones(grey.shape, np.uint8)
     if sheet is not None:
         paper = cv2.resize(sheet, grey.shape[::-1], interpolation=cv2.INTER_NEAREST)
     white = np.float32(255 * max(grey.max(), MIN_WHITE))
-    grey = cv2.GaussianBlur(255 * (grey if dark else 1 - grey), (0, 0), BLUR_SIGMA)
+    grey = cv2.GaussianBlur(255 * (grey if dark_ink else 1 - grey), (0, 0), BLUR_SIGMA)
     background = estimate_background(np.uint8(grey))
     # A shadow darkens paper and dark ink by the same factor. The divisor has a lower limit, so
     # that the texture of dark tables stays weak.
     shaded = np.maximum(background, np.float32(background.max() / 2 + 1))
-    divisor = shaded if dark else white
+    divisor = shaded if dark_ink else white
     contrast = (background - grey) / divisor
     # The background's own steps are subtracted: the rims of blobs and pages are no strokes.
     steps = cv2.subtract(local_steps(np.uint8(grey)), local_steps(background)) / divisor
     mean, noise = measure_paper(contrast[::2, ::2][paper[::2, ::2] == 1])
-    return Ink(dark, (contrast - mean) * paper, steps, noise, paper)
+    return Ink(dark_ink, (contrast - mean) * paper, steps, noise, paper)
 
 
 def estimate_background(grey: np.ndarray) -> np.ndarray:

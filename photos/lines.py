@@ -26,11 +26,11 @@ def order_lines(boxes: np.ndarray) -> list[list[int]]:
     return sorted(lines, key=lambda line: y[line].mean())
 
 
-def has_space_before(line: np.ndarray) -> list[bool]:
+def has_space_before(boxes: np.ndarray) -> list[bool]:
     """Whether each box (n, 4) of a line comes after a wide gap, and so starts a number."""
-    if len(line) < 3:  # one gap has no other to compare with
-        return [False] * len(line)
-    gaps = np.maximum(line[1:, 0] - line[:-1, 2], 0)
-    height = np.median(line[:, 3] - line[:, 1])
+    if len(boxes) < 3:  # one gap has no other to compare with
+        return [False] * len(boxes)
+    gaps = np.maximum(boxes[1:, 0] - boxes[:-1, 2], 0)
+    height = np.median(boxes[:, 3] - boxes[:, 1])
     wide = gaps > max(MIN_SPACE * height, MIN_SPACE_TO_GAP * np.percentile(gaps, 25))
     return [False, *wide.tolist()]

@@ -21,7 +21,7 @@ MIN_LEVEL_SIDE = 80  # pixels: smaller images are enlarged
 MARGIN_BELOW = 24  # pixels: a smaller image gets a margin, since its digit fills it
 ONE_POLARITY_BELOW = 128  # pixels: a smaller image has one background, seen at its frame
 SHEET_ABOVE = 384  # pixels: only a larger image may show a sheet of paper on a table
-MIN_SCORE = 0.016  # of writing: weighted stroke length / longer side of the level
+MIN_SCORE = 0.012  # of writing: weighted stroke length / longer side of the level
 
 
 class Digit(NamedTuple):
@@ -80,7 +80,7 @@ def find_writing(grey: np.ndarray) -> Components:
     best = None
     for side in [*coarser, max(longest, MIN_LEVEL_SIDE)]:
         if side > LEVEL_SIDES[-1] and best.dark_ink and best.score > MIN_SCORE:
-            # This saves time. If light ink leads, it may be a sheet: then both are tried.
+            # This saves time. If light ink leads, it may be a sheet, and both must be tried.
             polarities = [True]
         for dark_ink in polarities:
             found = find_components(find_ink(resize(grey, side), sheet, dark_ink))

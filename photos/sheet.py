@@ -11,7 +11,7 @@ EDGE_KERNEL = 5  # pixels: wider than a sharp edge
 MAX_EDGE_RATIO = 0.85  # darker side / brighter side of a sharp edge
 MIN_AREA = 0.06  # of a sheet, as a share of the image
 MIN_CONVEXITY = 0.93  # area of a sheet / area of its convex hull
-# Share of a sheet's outline on the image's frame. The lit part beside a shadow has more there.
+# Share of a sheet's outline on the image's frame. The lit part beside a shadow exceeds it.
 MAX_AT_FRAME = 0.3
 MAX_AROUND_TO_SHEET = 0.8  # median brightness outside the sheet / that of the sheet
 

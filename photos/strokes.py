@@ -7,7 +7,7 @@ from photos.ink import Ink
 
 MIN_ELONGATION = 2.4  # area / squared stroke width: a blob has less
 RING_KERNEL = 9  # pixels: the ring around a component reaches 4 pixels beyond it
-MIN_CONTRAST_TO_TEXTURE = 9  # contrast of a clear stroke / texture around it
+CLEAR_CONTRAST_TO_TEXTURE = 9  # contrast of a clear stroke / texture around it
 WEIGHT_EXPONENT = 4  # of sharpness and clearness: blurred strokes and texture count little
 
 
@@ -17,11 +17,11 @@ def weighted_stroke_lengths(
     """The weighted length in pixels of the strokes of n connected components: (n,).
 
     Length is weighted by contrast * (sharpness * clearness)^4; each factor is about 1 at most.
-    Contrast is that to a ring around the component. Sharpness is the step of brightness at the
-    outline / contrast. Clearness is contrast to texture, the standard deviation in the ring,
-    up to MIN_CONTRAST_TO_TEXTURE. A blob has the length 0. `contrast` is the ink's without what
-    was erased, `labels` are 0 for the rest of the image; both are (height, width). `area` is
-    (n,), in pixels.
+    Contrast is the component's mean less the mean of a ring around it. Sharpness is the step of
+    brightness at the outline / contrast. Clearness is contrast / texture, the standard
+    deviation in the ring, relative to CLEAR_CONTRAST_TO_TEXTURE. A blob has the length 0. The
+    argument `contrast` is the ink's without what was erased, `labels` are 0 for the rest of the
+    image; both are (height, width). `area` is (n,), in pixels.
     """
     mask = np.uint8(labels > 0)
     inside = np.flatnonzero(mask)
@@ -37,7 +37,8 @@ def weighted_stroke_lengths(
     around = mean(contrast, nearest, ring)
     texture = np.sqrt(np.maximum(mean(contrast**2, nearest, ring) - around**2, 0))
     to_ring = np.maximum(mean(contrast, labels, inside) - around, 1e-6)
-    clearness = np.minimum(1, to_ring / np.maximum(MIN_CONTRAST_TO_TEXTURE * texture, 1e-6))
+    clear_contrast = np.maximum(CLEAR_CONTRAST_TO_TEXTURE * texture, 1e-6)
+    clearness = np.minimum(1, to_ring / clear_contrast)
     sharpness = mean(np.minimum(1, ink.steps / to_ring[labels]), labels, outline)
     width = np.maximum(stroke_width(mean(distance_inside(mask), labels, inside)), 1)
     is_stroke = area > MIN_ELONGATION * width**2
