@@ -132,7 +132,7 @@ def check_outputs(args: argparse.Namespace, parser: argparse.ArgumentParser) -> 
     # not: an earlier run wrote it.
     if output.is_file() and output != default and not pictures.isdisjoint(output.parents):
         parser.error(f"--output would replace the picture {args.output}")
-    if args.draw and output.name.startswith("drawing"):
+    if args.draw and output.match("drawing*.png"):
         parser.error("--output drawing*.png: the window saves drawings under these names")
     if args.show and Path(args.output).suffix.lower() in (".pdf", ".svg"):
         parser.error("--show opens no PDF or SVG: give --output another extension")
