@@ -54,7 +54,8 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
         return []
     scale = max(grey.shape) / max(components.contrast.shape)
     boxes = np.array([shape.box for shape in shapes])
-    picture_boxes = ((scale * boxes - margin) * image.info["shrink_factor"]).tolist()
+    boxes_in_image = (scale * boxes - margin).clip(0, 2 * image.size)
+    picture_boxes = (image.info["shrink_factor"] * boxes_in_image).tolist()
     return [
         [
             Digit(tuple(picture_boxes[i]), to_mnist(components.contrast, shapes[i]), space)
@@ -65,8 +66,10 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
 
 
 def frame_brightness(grey: np.ndarray) -> float:
-    """The median brightness of the image's frame, which few digits cover."""
-    return float(np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])))
+    """The brightness of the paper at the image's frame, of which ink covers less than half."""
+    frame = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    is_light = frame > (grey.min() + grey.max()) / 2
+    return float(np.median(frame[is_light == (is_light.mean() > 0.5)]))
 
 
 def find_writing(grey: np.ndarray) -> Components:

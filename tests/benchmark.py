@@ -14,14 +14,13 @@ import csv
 import io
 import json
 import multiprocessing
-import platform
-import resource
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -140,15 +139,13 @@ def score(texts: Sequence[str], read: Sequence[str]) -> tuple[float, float]:
     return 100 * mistakes.count(0) / len(texts), 100 * (1 - sum(mistakes) / digits)
 
 
+@cache
 def edit_distance(one: str, other: str) -> int:
     """The fewest letters to change, add and remove that turn one text into the other."""
-    row = list(range(len(other) + 1))
-    for i, letter in enumerate(one, start=1):
-        above, row = row, [i]
-        for j, other_letter in enumerate(other):
-            replaced = above[j] + (letter != other_letter)
-            row.append(min(replaced, above[j + 1] + 1, row[j] + 1))
-    return row[-1]
+    if not (one and other):
+        return len(one) + len(other)
+    changed = edit_distance(one[1:], other[1:]) + (one[0] != other[0])
+    return min(changed, 1 + edit_distance(one[1:], other), 1 + edit_distance(one, other[1:]))
 
 
 def mean_and_deviation(values: Sequence[float]) -> str:
@@ -159,6 +156,8 @@ def mean_and_deviation(values: Sequence[float]) -> str:
 
 def peak_memory() -> int:
     """The most memory this process has had so far, in the units of its system."""
+    import resource  # Windows has no such module
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
@@ -170,45 +169,28 @@ def in_fresh_process(function: Callable, *arguments: Any) -> Any:
 
 
 def table(results: dict[str, list[dict]]) -> str:
-    """The results in Markdown; see `median_turn` for times and memory."""
+    """The results in Markdown. Times and memory are means over the same seeds as the loop's."""
     lines = [
         "| run | seeds | test accuracy | time | loop's time | time ratio | memory ratio |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, runs in results.items():
-        accuracy = [100 * metrics["test_accuracy"] for metrics in runs]
-        seconds, loop_seconds = median_turn(runs, results[LOOP], "train_seconds")
-        peak, loop_peak = median_turn(runs, results[LOOP], "peak")
+        accuracy = mean_and_deviation([100 * run["test_accuracy"] for run in runs])
+        (seconds, peak), (loop_seconds, loop_peak) = (
+            [statistics.mean(run[key] for run in rows) for key in ("train_seconds", "peak")]
+            for rows in (runs, results[LOOP][: len(runs)])
+        )
         lines.append(
-            f"| {name} | {len(runs)} | {mean_and_deviation(accuracy)} "
-            f"| {seconds:.1f} s | {loop_seconds:.1f} s | {seconds / loop_seconds:.2f} "
-            f"| {peak / loop_peak:.2f} |"
+            f"| {name} | {len(runs)} | {accuracy} | {seconds:.1f} s | {loop_seconds:.1f} s "
+            f"| {seconds / loop_seconds:.2f} | {peak / loop_peak:.2f} |"
         )
     return "\n".join(lines)
 
 
-def median_turn(runs: list[dict], loop: list[dict], key: str) -> tuple[float, float]:
-    """What a run and the loop took in one turn: the one with the median of their ratios.
-
-    The printed ratio then matches the printed figures. Of an even number of turns, the larger
-    of the two in the middle is taken.
-    """
-    turns = [(ours[key], theirs[key]) for ours, theirs in zip(runs, loop, strict=False)]
-    return sorted(turns, key=lambda turn: turn[0] / turn[1])[len(turns) // 2]
-
-
-def processor() -> str:
-    """The processor's name, as far as the system tells it."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.split(": ")[1] for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
-
-
-def measure_training(path: str, most_seeds: int) -> None:
-    """Take the runs in turn, each with at most `most_seeds` seeds, and print their table."""
+def measure_training(path: str) -> None:
+    """Take the runs in turn, a seed after the other, and print their table."""
     results: dict[str, list[dict]] = {name: [] for name in RUNS}
-    for seed in range(most_seeds):
+    for seed in range(max(seeds for seeds, *_ in RUNS.values())):
         for name, (seeds, function, *options) in RUNS.items():
             if seed < seeds:
                 metrics = in_fresh_process(function, path, seed, *options)
@@ -217,7 +199,7 @@ def measure_training(path: str, most_seeds: int) -> None:
     print(table(results))
     versions = results["train.py"][0]["versions"].items()
     software = ", ".join(f"{name} {version}" for name, version in versions)
-    print(f"\n{software}; {processor()}, {multiprocessing.cpu_count()} processors")
+    print(f"\n{software}; {multiprocessing.cpu_count()} processors")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -227,7 +209,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     option("what", choices=["training", "reading"])
     option("models", nargs="*", help="models to read with, one a seed")
     option("--data", required=True, help="MNIST as an .npz file")
-    option("--seeds", type=int, default=5, help="seeds of a run, at most (default: 5)")
     option(
         "--pictures",
         metavar="DIR",
@@ -237,7 +218,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     args = parser.parse_intermixed_args(argv)
     if args.what == "training":
-        measure_training(args.data, args.seeds)
+        measure_training(args.data)
     elif args.models:
         print("\n".join(reading_accuracy(args.data, args.models, args.pictures)))
     else:

@@ -1,6 +1,9 @@
 """MNIST loaded from files, from Keras and, failing that, from the bundled digits."""
 
+import itertools
+import shutil
 import socket
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,27 +19,24 @@ def assert_same(loaded, arrays):
         np.testing.assert_array_equal(getattr(loaded, name), array)
 
 
-def test_load_npz(random_digits, random_npz):
-    loaded = data.load_mnist(str(random_npz))
-    assert_same(loaded, random_digits)
-    assert loaded.name == "random.npz"
-    assert not loaded.bundled
+def test_load_npz(random_digits, random_npz, tmp_path):
+    no_text = shutil.copy(random_npz, tmp_path / "\udcff.npz")
+    for path, name in ((str(random_npz), "random.npz"), (no_text, "?.npz")):
+        loaded = data.load_mnist(path)
+        assert_same(loaded, random_digits)
+        assert (loaded.name, loaded.bundled) == (name, False)
 
 
 @pytest.mark.parametrize("compress", [False, True])
 @pytest.mark.parametrize("dot", [False, True])
-def test_load_idx(tmp_path, random_digits, dot, compress):
+@pytest.mark.parametrize("end", ["", ".gz"])  # a browser may unzip a file and keep its name
+def test_load_idx(tmp_path, random_digits, dot, compress, end):
     write_idx_folder(tmp_path, random_digits, dot, compress)
+    for path in tmp_path.iterdir():
+        path.rename(path.with_name(path.name.removesuffix(".gz") + end))
     loaded = data.load_mnist(str(tmp_path))
     assert_same(loaded, random_digits)
-    assert loaded.name == tmp_path.name
-
-
-def test_load_idx_unzipped_under_its_gz_name(tmp_path, random_digits):
-    write_idx_folder(tmp_path, random_digits)
-    name = "t10k-labels-idx1-ubyte"
-    (tmp_path / name).rename(tmp_path / f"{name}.gz")
-    assert_same(data.load_mnist(str(tmp_path)), random_digits)
+    assert (loaded.name, loaded.bundled) == (tmp_path.name, False)
 
 
 def test_idx_files_are_found_in_folders_below(tmp_path, random_digits):
@@ -44,8 +44,10 @@ def test_idx_files_are_found_in_folders_below(tmp_path, random_digits):
     write_idx_folder(raw, random_digits)
     write_idx_folder(raw, random_digits, compress=True)
     assert_same(data.load_mnist(tmp_path), random_digits)
-    for name, array in random_digits.items():  # Kaggle's: each in a folder of its own
+    for name, array in random_digits.items():  # Kaggle's: each in a folder of its own name
         write_idx_folder(tmp_path / "archive" / name, {name: array})
+        (file,) = (tmp_path / "archive" / name).iterdir()
+        file.parent.rename(file.parent.with_name(file.name))
     assert_same(data.load_mnist(tmp_path / "archive"), random_digits)
     others = {name: array[::-1] for name, array in random_digits.items()}
     write_idx_folder(tmp_path / "archive" / "older" / "copy", others)  # the nearest is taken
@@ -64,9 +66,6 @@ def test_hold_out_takes_the_last_training_images(random_digits):
     x, y = random_digits["x_train"], random_digits["y_train"]
     left = {"x_train": x[:25], "y_train": y[:25], "x_test": x[25:], "y_test": y[25:]}
     assert_same(held, left)
-
-
-# --- batches
 
 
 def test_evaluation_batches_are_all_images_in_order(random_digits):
@@ -93,9 +92,6 @@ def test_training_batches_are_all_images_once_in_each_of_many_random_orders(rand
     np.testing.assert_array_equal(first, again)
 
 
-# --- Keras's copy
-
-
 @pytest.fixture
 def kept(monkeypatch, tmp_path):
     """Where MNIST is kept: nowhere yet."""
@@ -116,11 +112,20 @@ def test_mnist_is_downloaded_once(kept, random_npz, random_digits, monkeypatch, 
     assert capsys.readouterr() == ("", "")
 
 
+def test_a_slow_download_says_every_five_seconds_how_far_it_is(tmp_path, monkeypatch, capsys):
+    clock = SimpleNamespace(monotonic=itertools.count(0, 2).__next__)  # 2 s from look to look
+    monkeypatch.setattr(data, "time", clock)
+    data.download(data.BUNDLED_FILE.as_uri(), tmp_path / "x.npz")
+    printed = capsys.readouterr().out.splitlines()[1:]
+    assert printed == [f"0.{tenths} MB downloaded" for tenths in (3, 6, 8)]
+
+
 @pytest.mark.parametrize(
     ("server", "reason"),
     [
         ("missing", "No such file or directory"),
         ("cut", "part: not an .npz"),
+        ("http://localhost:port", "nonnumeric port: 'port'"),
         ("silent", "timed out"),
     ],
 )
@@ -129,8 +134,8 @@ def test_bundled_digits_are_taken_where_mnist_cannot_be_had(
 ):
     (tmp_path / "cut").write_bytes(random_npz.read_bytes()[:20_000])
     with socket.create_server(("127.0.0.1", 0)) as silent:  # it never answers
-        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        url = url if server == "silent" else (tmp_path / server).as_uri()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}" if server == "silent" else server
+        url = url if "http" in url else (tmp_path / server).as_uri()
         monkeypatch.setattr(data, "KERAS_URL", url)
         monkeypatch.setattr(data, "DOWNLOAD_TIMEOUT", 0.1)
         assert data.load_mnist().bundled
@@ -158,9 +163,6 @@ def test_mnist_is_kept_where_keras_keeps_it(tmp_path, random_npz):
         "print(os.path.samefile(file, data.KERAS_FILE))"
     )
     assert run("-c", code, cwd=tmp_path).stdout == "True\n"
-
-
-# --- the bundled digits
 
 
 def test_bundled_digits_are_balanced_and_mixed(bundled_digits):

@@ -22,9 +22,6 @@ def images():
     return np.random.default_rng(0).random((5, 28, 28), np.float32)
 
 
-# --- the network
-
-
 def test_model_computes_what_numpy_computes(untrained_model, images):
     randomize(untrained_model)  # or the biases would all be 0
     kernel_1, bias_1, kernel_2, bias_2, kernel_3, bias_3 = untrained_model.get_weights()
@@ -52,9 +49,6 @@ def test_models_that_take_784_pixels_in_another_shape_are_taken(images, tmp_path
     np.testing.assert_allclose(loaded(images), other(images.reshape(-1, *shape)), atol=1e-6)
 
 
-# --- importing TensorFlow
-
-
 def test_importing_is_silent_and_takes_tensorflow(tmp_path):
     (tmp_path / "keras.json").write_text('{"backend": "jax"}')
     code = "from model import keras; print(keras.backend.backend())"
@@ -69,9 +63,6 @@ def test_what_an_import_logs_is_shown_only_if_it_fails(tmp_path, fails):
     result = run("-c", "import model", cwd=tmp_path)
     assert ("the CPU lacks an instruction" in result.stderr) == fails
     assert ("ZeroDivisionError" in result.stderr) == fails
-
-
-# --- training
 
 
 @pytest.mark.parametrize(
@@ -100,8 +91,6 @@ def test_folded_model_computes_what_the_training_model_computes(untrained_model)
     assert expected.min() < 0.01 < 0.5 < expected.max()  # the outputs say something
     np.testing.assert_allclose(folded, expected, atol=1e-5)
 
-
-# --- augmentation
 
 NONE = {"rotation": 0, "shift": 0, "zoom": 0, "shear": 0, "elastic": 0}
 DRAWS = ("angle", "shear", "zoom_y", "zoom_x", "shift_y", "shift_x")
@@ -161,13 +150,24 @@ def test_every_image_and_every_batch_is_augmented_differently_and_only_in_traini
     np.testing.assert_array_equal(model.RandomAugmentation()(same, training=False), same)
 
 
+def test_default_ranges_are_those_tuned():
+    degrees, *others, first, last = model.RandomAugmentation().ranges[[0, 1, 2, 3, 4, 5, 6, -1]]
+    assert [math.degrees(degrees), *others] == pytest.approx([10, 0.1, 0.1, 0.1, 1.5, 1.5])
+    assert first == last == pytest.approx(1.2)
+
+
 def test_elastic_distortion_is_smooth_and_within_its_range():
+    def displacement(ramp):
+        """How far along the ramp pixels are read; always with the same draws."""
+        keras.utils.set_random_seed(0)
+        layer = model.RandomAugmentation(**(NONE | {"elastic": 2}))
+        return (layer(ramp, training=True).numpy() - ramp)[:, 4:-4, 4:-4]
+
     ramp = np.tile(np.arange(28, dtype=np.float32), (200, 28, 1))
-    keras.utils.set_random_seed(0)
-    layer = model.RandomAugmentation(**(NONE | {"elastic": 2}))
-    # On a ramp along x, the value read says how far to the side it was read.
-    moved = (layer(ramp, training=True).numpy() - ramp)[:, 4:-4, 4:-4]
+    moved, moved_down = displacement(ramp), displacement(ramp.transpose(0, 2, 1))
     assert 1.5 < np.abs(moved).max() < 2 * 1.6  # bicubic interpolation overshoots a little
     assert np.abs(np.diff(moved, axis=1)).max() < 1.2
     assert np.abs(np.diff(moved, axis=2)).max() < 1.2
     assert abs(moved.mean()) < 0.1
+    assert moved_down.std() == pytest.approx(moved.std(), rel=0.1)
+    assert abs(np.corrcoef(moved.ravel(), moved_down.ravel())[0, 1]) < 0.1

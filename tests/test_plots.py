@@ -45,7 +45,11 @@ def test_training_curves(figures, tmp_path):
         assert list(training.get_ydata()) == HISTORY[key]
         assert list(validation.get_ydata()) == HISTORY[f"val_{key}"]
         assert all(tick == int(tick) for tick in axes.get_xticks())
-    assert all(text.endswith(" %") for text in texts(accuracy.get_yticklabels()))
+        assert training.get_color() != validation.get_color()
+    labels = [axes.get_ylabel() for axes in (loss, accuracy)]
+    assert labels == ["Loss (cross-entropy)", "Accuracy"]
+    shares = [f"{100 * tick:.1f}" for tick in accuracy.get_yticks()]
+    assert texts(accuracy.get_yticklabels()) == [f"{share} %" for share in shares]
     assert texts(loss.get_legend().texts) == ["training: 0.1234", "held-out: 0.2345"]
     assert texts(accuracy.get_legend().texts) == ["training: 97.50 %", "held-out: 95.67 %"]
     assert figures[0].get_supxlabel() == ""
@@ -68,10 +72,13 @@ def test_confusion_matrix_is_coloured_on_the_scale_of_the_mistakes(figures, tmp_
         x, y = text.get_position()
         drawn[int(y), int(x)] = text.get_text()
     np.testing.assert_array_equal(drawn, MATRIX)
+    zeros = [text for text in axes.texts if text.get_color() == plots.LIGHT_GREY]
+    assert set(texts(zeros)) == {"0"}
     assert axes.get_title() == "Test digits\n97.22 % correct, 27 mistakes in 972 images"
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("Predicted digit", "True digit")
     mistakes, correct = axes.collections
     assert mistakes.get_clim() == (0, 3)
+    assert sum(mistakes.cmap(0.0)) > sum(mistakes.cmap(1.0))  # many are dark
     hidden = [part.get_array().mask.reshape(10, 10) for part in (mistakes, correct)]
     np.testing.assert_array_equal(hidden, [np.eye(10), 1 - np.eye(10)])
 
@@ -83,33 +90,25 @@ def test_mistakes_are_counted_in_whole_numbers(figures, tmp_path, most):
     assert "".join(texts(figures[0].axes[1].get_yticklabels())).isdecimal()
 
 
-def draw_predictions(path, count):
+@pytest.mark.parametrize(("count", "drawn"), [(2, 2), (7, 7), (10, 10), (51, 50)])
+def test_predictions(figures, tmp_path, count, drawn):
     images = np.random.default_rng(0).random((count, 28, 28))
     y_pred = np.arange(count) % 10
-    y_true = y_pred.copy()
-    y_true[1] = 7
-    plots.plot_predictions(path, images, y_pred, np.full(count, 0.987), y_true, "Digits")
-    return images
-
-
-def test_predictions(figures, tmp_path):
-    images = draw_predictions(tmp_path / "x.png", 10)
-    assert len(figures[0].axes) == 10
-    np.testing.assert_array_equal(figures[0].axes[3].images[0].get_array(), images[3])
+    y_true = np.where(np.arange(count) == 1, 7, y_pred)
+    confidence = np.full(count, 0.987)
+    plots.plot_predictions(tmp_path / "x.png", images, y_pred, confidence, y_true, "Digits")
+    assert len(figures[0].axes) == drawn
+    drawn = figures[0].axes[1].images[0]
+    np.testing.assert_array_equal(drawn.get_array(), images[1])
+    assert drawn.to_rgba(np.eye(2))[0, 0].tolist() == [1, 1, 1, 1]
     titles = [axes.get_title() for axes in figures[0].axes]
     assert titles[0] == "0   98.7 %"
     assert titles[1] == "1   98.7 %\ntrue digit 7"
     colors = [axes.spines["top"].get_edgecolor() for axes in figures[0].axes]
     assert colors[1] == matplotlib.colors.to_rgba(plots.VERMILLION)
     assert colors.count(colors[1]) == 1
-    assert figures[0].get_suptitle() == "Digits"
-
-
-@pytest.mark.parametrize(("count", "drawn"), [(2, 2), (7, 7), (51, 50)])
-def test_predictions_of_any_number(figures, tmp_path, count, drawn):
-    draw_predictions(tmp_path / "x.png", count)
-    assert len(figures[0].axes) == drawn
-    assert ("first 50 of 51" in figures[0].get_suptitle()) == (count == 51)
+    title = "Digits (the first 50 of 51)" if count == 51 else "Digits"
+    assert figures[0].get_suptitle() == title
 
 
 def panel_of(*line_lengths, name="note.jpg", shape=(300, 400)):
@@ -144,6 +143,7 @@ def test_readings(figures, tmp_path, layout):
         assert texts(photo.texts) == texts(strip.texts) == expected
         assert photo.get_position().y0 > strip.get_position().y0
         image = strip.images[0].get_array()
+        assert strip.images[0].to_rgba(np.eye(2))[0, 0].tolist() == [1, 1, 1, 1]  # white
         for digit, label in zip(panel.pixels, strip.texts, strict=True):
             x, y = map(int, label.get_position())
             assert image[y + 20, x] == digit[0, 0]  # below its label
@@ -164,6 +164,8 @@ def test_each_digit_has_its_box_and_the_unsure_another_colour(figures, tmp_path)
     assert [text.get_bbox_patch().get_facecolor() for text in photo.texts] == expected
     for text, (left, top, _, _) in zip(photo.texts, panel.boxes, strict=True):
         assert text.get_position() == (left, top)
+        # Above the box, or inside it if there is no space.
+        assert text.get_va() == ("top" if top < 30 else "bottom")
 
 
 def test_labels_of_a_picture_are_as_large_as_its_boxes_are_drawn(figures, tmp_path):

@@ -1,7 +1,7 @@
 import csv
-import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,20 +10,20 @@ from PIL import Image
 import data
 import plots
 import predict
+import window
+from cli import InputError
 from conftest import ROOT, run
 from photos import Digit
 
 
 def test_whole_run_after_training(bundled_run):
-    folder, _ = bundled_run
-    result = run(ROOT / "predict.py", cwd=folder)
+    result = run(ROOT / "predict.py", cwd=bundled_run[0])
     # The model was trained on the bundled digits, so no download is tried.
     assert (result.returncode, result.stderr) == (0, "")
-    lines = result.stdout.splitlines()
-    assert [line[:19] for line in lines[:2]] == ["test image    0  6 ", "test image    1  7 "]
-    assert len(lines) == 11  # ten digits, what was saved
-    assert lines[-1] == "Saved outputs/predictions.png"
-    assert (folder / "outputs" / "predictions.png").exists()
+    first, second, *others, last = result.stdout.splitlines()
+    assert (first[:19], second[:19]) == ("test image    0  6 ", "test image    1  7 ")
+    assert (len(others), last) == (8, "Saved outputs/predictions.png")
+    assert (bundled_run[0] / "outputs" / "predictions.png").exists()
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def predict_main(tmp_path, capsys, trained_file):
     """Call `predict.main` with a model; returns the status and what it printed."""
 
     def call(*arguments, model=trained_file):
-        options = ["--model", model, "--output", tmp_path / "p.png"]
+        options = ["--model", model, "--output", tmp_path / "p.PNG"]
         status = predict.main([*map(str, [*options, *arguments])])
         return status, capsys.readouterr()
 
@@ -46,66 +46,64 @@ def read_csv(path):
 # --- test images
 
 
-def test_mistakes(predict_main, tmp_path, bundled_digits):
-    table = tmp_path / "t.csv"
+def test_mistakes(predict_main, tmp_path, monkeypatch, trained_model, bundled_digits):
+    drawn, table = [], tmp_path / "t.csv"
+    monkeypatch.setattr(plots, "plot_predictions", lambda *given: drawn.extend(given[1:]))
     status, printed = predict_main("--mistakes", "--count", 4, "--csv", table)
     assert status == 0
     assert printed.out.count("wrong: it is a") == 4
+    probabilities = trained_model(data.normalize(bundled_digits.x_test)).numpy()
+    y_true, y_pred = bundled_digits.y_test, probabilities.argmax(axis=1)
+    sureness = np.where(y_pred == y_true, 0, probabilities.max(axis=1))
+    worst = np.argsort(-sureness)[:4]
+    images = data.normalize(bundled_digits.x_test[worst])
+    for given, expected in zip(
+        drawn, (images, y_pred[worst], sureness[worst], y_true[worst]), strict=False
+    ):
+        np.testing.assert_allclose(given, expected, rtol=1e-4)
+    assert drawn[4] == "Most confident mistakes in the 1,000 test images of the bundled digits"
     rows = read_csv(table)
     assert list(rows[0]) == ["image", "digits", "confidence", "true digit"]
-    confidence = [float(row["confidence"]) for row in rows]
-    assert confidence == sorted(confidence, reverse=True)
-    for row in rows:
-        index = int(row["image"].removeprefix("test image "))
-        assert row["digits"] != row["true digit"] == str(bundled_digits.y_test[index])
-
-
-@pytest.fixture
-def model_copy(tmp_path, trained_file):
-    """A copy of the trained model without metrics.json beside it."""
-    return Path(shutil.copy(trained_file, tmp_path))
-
-
-def test_test_images_are_those_of_the_data_trained_on(
-    predict_main, model_copy, random_npz, monkeypatch
-):
-    titles = []
-    monkeypatch.setattr(plots, "plot_predictions", lambda *given: titles.append(given[-1]))
-    metrics = {"data": str(random_npz), "bundled_digits": False}
-    model_copy.with_name("metrics.json").write_text(json.dumps(metrics))
-    assert predict_main("--count", 20, model=model_copy)[0] == 0
-    assert predict_main("--data", data.BUNDLED_FILE, model=model_copy)[0] == 0
-    assert titles == ["Test images of random.npz", "Test images of mnist-5k.npz"]
+    right = {name: getattr(bundled_digits, name)[:20] for name in data.ARRAY_NAMES}
+    np.savez(tmp_path / "right.npz", **right | {"y_test": y_pred[:20]})
+    _, printed = predict_main("--mistakes", "--data", tmp_path / "right.npz")
+    assert printed.err.endswith("error: no mistakes to show: all 20 are read correctly\n")
+    for row, i in zip(rows, worst, strict=True):
+        expected = [f"test image {i}", str(y_pred[i]), f"{sureness[i]:.3f}", str(y_true[i])]
+        row["confidence"] = f"{float(row['confidence']):.3f}"
+        assert list(row.values()) == expected
 
 
 @pytest.mark.parametrize(
-    ("trained_on", "message"),
+    ("metrics", "expected"),
     [
-        (None, "the model has seen the bundled digits in training; give --data PATH"),
-        ("x.npz", "x.npz, which the model was trained on, is not there; give --data PATH"),
+        (None, "MNIST"),  # a model from elsewhere
+        ("no JSON", "MNIST"),
+        ("[]", "MNIST"),
+        ("{}", "MNIST"),
+        ('{"data": null, "bundled_digits": false}', "MNIST"),
+        ('{"data": "here.npz", "bundled_digits": false}', "here.npz"),
+        ('{"data": null, "bundled_digits": true}', "the bundled digits"),
+        ('{"data": "gone.npz", "bundled_digits": false}', "gone.npz, which .* is not there"),
+        ('{"data": null, "bundled_digits": false}', "the model has seen the bundled digits"),
     ],
 )
-def test_a_model_is_not_tested_with_digits_that_it_may_have_seen(
-    predict_main, model_copy, monkeypatch, trained_on, message
-):
-    monkeypatch.setattr(data, "load_mnist", lambda path: data.load_bundled())
-    metrics = {"data": trained_on, "bundled_digits": False}
-    model_copy.with_name("metrics.json").write_text(json.dumps(metrics))
-    status, printed = predict_main(model=model_copy)
-    assert (status, printed.err) == (2, f"predict.py: error: {message}\n")
-
-
-@pytest.mark.parametrize("metrics", [None, "{}", "[]", "no JSON"])
-def test_a_model_from_elsewhere_is_tested_with_mnist(
-    predict_main, model_copy, monkeypatch, bundled_digits, metrics
-):
-    asked = []
-    monkeypatch.setattr(data, "load_mnist", lambda *path: asked.append(path) or bundled_digits)
+def test_where_test_images_are_from(tmp_path, random_npz, monkeypatch, metrics, expected):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(random_npz, "here.npz")
+    kept = Path("gone.npz" if "seen" in expected else "here.npz").absolute()
+    monkeypatch.setattr(data, "KERAS_FILE", kept)
+    monkeypatch.setattr(data, "KERAS_URL", kept.as_uri())
     if metrics:
-        model_copy.with_name("metrics.json").write_text(metrics)
-    status, printed = predict_main("--count", 1, model=model_copy)
-    assert (status, printed.out.count("test image")) == (0, 1)
-    assert asked in ([()], [(None,)])
+        Path("metrics.json").write_text(metrics)
+    args = SimpleNamespace(data=None, model="model.keras")
+    if " is " in expected or " has " in expected:
+        with pytest.raises(InputError, match=f"{expected}.*; give --data PATH"):
+            predict.load_test_data(args)
+    else:
+        assert predict.load_test_data(args).name == expected
+    args.data = data.BUNDLED_FILE
+    assert predict.load_test_data(args).name == "mnist-5k.npz"
 
 
 # --- a person's own pictures
@@ -141,17 +139,19 @@ def drawn(monkeypatch):
 
 def test_own_images_are_read_in_natural_order(predict_main, own, tmp_path, bundled_digits):
     table = tmp_path / "t.csv"
+    (own / "notes.txt").touch()
     status, printed = predict_main(own, "--csv", table)
-    assert (status, printed.err) == (0, "")
+    assert status == 0
+    assert printed.err == "predict.py: left out 1 file of another type: notes.txt\n"
     rows = read_csv(table)
     assert [row["image"] for row in rows] == [f"{own}/{n}.png" for n in range(1, 11)]
     y_true = map(str, bundled_digits.y_test)
     assert sum(row["digits"] == y for row, y in zip(rows, y_true, strict=False)) >= 9
     lines = printed.out.splitlines()
     assert lines[0].startswith(f"{own}/1.png  {rows[0]['digits']}  ")
-    assert lines[-1] == f"Saved {tmp_path / 'p.png'} and {table}"
+    assert lines[-1] == f"Saved {tmp_path / 'p.PNG'} and {table}"
     assert len(lines) == 11
-    assert (tmp_path / "p.png").exists()
+    assert (tmp_path / "p.PNG").exists()
 
 
 def test_a_page_is_read_line_by_line(predict_main, trained_model, tmp_path, bundled_digits):
@@ -162,8 +162,7 @@ def test_a_page_is_read_line_by_line(predict_main, trained_model, tmp_path, bund
     status, printed = predict_main(tmp_path / "note.png", "--csv", tmp_path / "t.csv")
     text = "".join(map(str, bundled_digits.y_test[sure]))
     (row,) = read_csv(tmp_path / "t.csv")
-    assert status == 0
-    assert row["digits"] == f"{text[:6]} / {text[6:]}"
+    assert (status, row["digits"]) == (0, f"{text[:6]} / {text[6:]}")
     share = 100 * float(row["confidence"])
     assert printed.out.startswith(f"{tmp_path}/note.png  {row['digits']}  {share:.1f} %")
 
@@ -178,42 +177,43 @@ def test_a_page_is_read_line_by_line(predict_main, trained_model, tmp_path, bund
         ([[0]], [0.6], "a.png  7  60.0 %"),
     ],
 )
-def test_line_printed_for_an_image(spaces, confidence, line):
+def test_line_printed_and_colors_of_a_drawing(spaces, confidence, line):
     """Of digits 7, some with a space before."""
     lines = [[Digit((), None, space_before=space) for space in row] for row in spaces]
     probabilities = np.zeros((len(confidence), 10))
     probabilities[:, 7], probabilities[:, 2] = confidence, 0.05
     reading = predict.Reading("a.png", lines=lines, probabilities=probabilities)
     assert predict.describe(reading) == line
+    assert line.startswith(f"a.png  {predict.to_answer(reading).title}")
+    unsure = [color == plots.VERMILLION for color in predict.to_answer(reading).colors]
+    assert unsure == [share < 0.6 for share in confidence]
 
 
-def test_images_that_cannot_be_read_do_not_stop_the_others(predict_main, own, tmp_path):
+def test_unreadable_images_do_not_stop_the_others(predict_main, own, tmp_path, bundled_digits):
     table = tmp_path / "t.csv"
-    whole = (own / "2.png").read_bytes()
-    (own / "2.png").write_bytes(whole[: len(whole) // 2])
+    (own / "2.png").write_bytes((own / "2.png").read_bytes()[:300])
     (own / "3.png").write_text("not an image")
     Image.new("L", (100, 100), "white").save(own / "4.png")
-    (own / "notes.txt").write_text("named, and left out")
+    for number in range(6):
+        (own / f"{number}.txt").write_text("named, and left out")
+    pages = [written([digit]) for digit in bundled_digits.x_test[:3]]
+    pages[0].save(own / "5.tif", save_all=True, append_images=pages[1:])
     # The option stands between the pictures, as it may.
     status, printed = predict_main(own, "--csv", table, "nowhere.png")
     assert status == 2
     others, *complaints, error = printed.err.splitlines()
-    assert others == "predict.py: left out 1 file of another type: notes.txt"
+    named = "0.txt, 1.txt, 2.txt, 3.txt, 4.txt, ..."
+    assert others == f"predict.py: left out 6 files of other types: {named}"
     bad = [*(f"{own}/{n}.png" for n in (2, 3, 4)), "nowhere.png"]
+    complaint = f"predict.py: {own}/5.tif: only the first of 3 pages or frames is read"
+    assert complaints.pop(0) == complaint
     assert [line.split(": ")[1] for line in complaints] == bad
     assert complaints[2].endswith(": no digit found")
-    assert error == "predict.py: error: no digit read in 4 of 11 pictures"
-    assert [row["image"] for row in read_csv(table) if not row["digits"]] == bad
-    assert (tmp_path / "p.png").exists()
-
-
-def test_the_first_of_several_pages_is_read(predict_main, tmp_path, bundled_digits):
-    pages = [written([digit]) for digit in bundled_digits.x_test[:3]]
-    pages[0].save(tmp_path / "scan.tif", save_all=True, append_images=pages[1:])
-    status, printed = predict_main(tmp_path / "scan.tif")
-    assert (status, printed.out.count("%")) == (0, 1)
-    complaint = f"{tmp_path}/scan.tif: only the first of 3 pages or frames is read"
-    assert printed.err == f"predict.py: {complaint}\n"
+    assert error == "predict.py: error: no digit read in 4 of 12 pictures"
+    unread = [row for row in read_csv(table) if not row["digits"]]
+    assert [row["image"] for row in unread] == bad
+    assert {row["confidence"] for row in unread} == {""}
+    assert (tmp_path / "p.PNG").exists()
 
 
 def test_names_as_users_give_them(predict_main, own, tmp_path, trained_file, monkeypatch):
@@ -222,14 +222,29 @@ def test_names_as_users_give_them(predict_main, own, tmp_path, trained_file, mon
     status, printed = predict_main("--", "-1.png", model=trained_file.parent)
     assert (status, printed.out[:8]) == (0, "-1.png  ")
     Path("outputs").mkdir()
-    Path("outputs/predictions.png").touch()  # by default, this file may be replaced
-    for output in ("./outputs/predictions.png", "new.png"):
-        assert predict.parse_arguments([".", "--output", output]).pictures == ["."]
+    Path("outputs/predictions.png").touch()  # the default output, which may be replaced
+    assert predict.parse_arguments([".", "--output", "new.png"]).pictures == ["."]
+    for output in ([], ["--output", "./outputs/predictions.png"]):
+        given = ["own", "./outputs", "--model", str(trained_file), *output]
+        assert predict.main(given) == 0  # an earlier output is not read
 
 
-def test_least_certain_pictures_are_drawn(
-    predict_main, own, bundled_digits, monkeypatch, drawn
-):
+def test_the_saved_picture_is_shown(predict_main, own, monkeypatch):
+    shown = []
+    monkeypatch.setattr(window, "show", lambda path: shown.append(Image.open(path).format))
+    assert predict_main(own / "1.png", "--show")[0] == 0
+    assert shown == ["PNG"]
+
+
+def test_file_names_that_are_no_valid_text_are_read_and_written(predict_main, own, tmp_path):
+    (own / "1.png").rename(own / "\udcff.png")
+    status, printed = predict_main(own / "\udcff.png", "--csv", tmp_path / "t.csv")
+    assert status == 0
+    assert "\\udcff.png  6  " in printed.out
+    assert b"\xff.png,6," in (tmp_path / "t.csv").read_bytes()
+
+
+def test_the_least_certain_are_drawn(predict_main, own, bundled_digits, monkeypatch, drawn):
     def least_certain(panels, count, original=predict.least_certain):
         kept.append(len(panels))
         return original(panels, count)
@@ -240,6 +255,8 @@ def test_least_certain_pictures_are_drawn(
     monkeypatch.setattr(predict, "PICTURES_PER_BATCH", 4)
     _, printed = predict_main(own)
     assert max(kept) <= 2 * 3 + 1  # so that memory does not grow with the pictures
+    sure, unsure = (SimpleNamespace(confidence=np.array(c)) for c in ([0.7], [0.8, 0.8]))
+    assert least_certain([sure, unsure], 1)[0] is unsure  # the product counts
     panels, unsure, title = drawn
     everything = sorted(float(line.split()[2]) for line in printed.out.splitlines()[:-1])
     assert [round(100 * float(panel.confidence[0]), 1) for panel in panels] == everything[:3]
@@ -256,6 +273,7 @@ def test_large_pictures_are_drawn_small(predict_main, tmp_path, bundled_digits, 
     written(bundled_digits.x_test[:1]).resize((1500, 1600)).save(tmp_path / "x.png")
     predict_main(tmp_path / "x.png")
     ((panel,), *_) = drawn
+    assert panel.line_lengths == [1]
     assert max(panel.image.shape) == plots.MAX_PICTURE_SIDE
     ink = np.argwhere(panel.image.min(axis=2) < 128)
     (top, left), (bottom, right) = ink.min(axis=0), ink.max(axis=0)

@@ -3,13 +3,16 @@
 import csv
 import json
 import re
+import time
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import data
 import model
+import plots
 import train
 from conftest import ROOT, run, short_run
 
@@ -24,31 +27,38 @@ def saved_history(folder):
         return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
 
 
-# --- parts of a run
-
-
 def test_recall_of_a_digit_that_does_not_occur_is_none():
     y_true, y_pred = np.array([0, 1, 1, 9], np.uint8), np.array([0, 1, 7, 4])
     matrix = train.confusion_matrix(y_true, y_pred)
     assert train.recall_per_digit(matrix) == [1, 0.5] + [None] * 7 + [0]
 
 
-@pytest.mark.parametrize(("images", "steps"), [(40, 468), (60_000, 468), (70_000, 546)])
-def test_an_epoch_has_60_000_images_or_all_of_a_larger_set(images, steps):
-    assert train.count_steps(images, batch_size=128) == steps
+@pytest.mark.parametrize(
+    ("images", "batch_size", "steps"),
+    [(40, 128, 468), (60_000, 128, 468), (70_000, 128, 546), (40, 60_000, 1)],
+)
+def test_an_epoch_has_60_000_images_or_all_of_a_larger_set(images, batch_size, steps):
+    assert train.count_steps(images, batch_size) == steps
 
 
-# --- what is printed
+def test_the_time_of_training_is_that_of_all_epochs():
+    def fit(*_, epochs, **__):
+        time.sleep(0.1 * epochs)
+        return SimpleNamespace(history={})
+
+    slow = SimpleNamespace(evaluate=lambda *_, **__: None, fit=fit)
+    assert train.fit(slow, None, None, epochs=2, steps_per_epoch=1, callback=None)[1] >= 0.2
 
 
 def test_what_is_printed_and_that_a_seed_repeats_it(random_npz, tmp_path, capfd):
-    assert train.main(short_run(random_npz, tmp_path / "a")) == 0
-    metrics = saved_metrics(tmp_path / "a")
+    folder = tmp_path / "new" / "newer"
+    assert train.main(short_run(random_npz, folder)) == 0
+    metrics = saved_metrics(folder)
     epochs = [
         "Epoch {epoch:.0f}/2: "
         "training loss {loss:.4f}, accuracy {accuracy:.2%}; "
         "test loss {val_loss:.4f}, accuracy {val_accuracy:.2%}".format(**row).replace("%", " %")
-        for row in saved_history(tmp_path / "a")
+        for row in saved_history(folder)
     ]
     printed = capfd.readouterr()
     assert printed.out.splitlines() == [
@@ -58,12 +68,12 @@ def test_what_is_printed_and_that_a_seed_repeats_it(random_npz, tmp_path, capfd)
         "no augmentation",
         *epochs,
         f"Training took {metrics['train_seconds']:.1f} s",
-        f"Saved model.keras, metrics.json, history.csv and two plots in {tmp_path / 'a'}",
+        f"Saved model.keras, metrics.json, history.csv and two plots in {folder}",
         f"Test Accuracy: {metrics['test_accuracy']:.4f}",
     ]
     assert printed.err == ""
-    assert train.main(short_run(random_npz, tmp_path / "b")) == 0
-    one, other = (tmp_path / name / "history.csv" for name in "ab")
+    assert train.main(short_run(random_npz, tmp_path)) == 0
+    one, other = (path / "history.csv" for path in (tmp_path, folder))
     assert one.read_bytes() == other.read_bytes()
 
 
@@ -71,11 +81,13 @@ def test_validation_uses_no_test_image(random_digits, tmp_path, capsys):
     unread = random_digits | {"x_test": random_digits["x_test"][:1], "y_test": np.array([0])}
     np.savez(tmp_path / "one.npz", **unread)
     arguments = [*short_run(tmp_path / "one.npz", tmp_path), "--validation", "10"]
+    arguments += ["--epochs", "1"]
     assert train.main(arguments) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "Data: one.npz, 30 training images, 10 validation images"
+    assert lines[2].startswith("Training: 1 epoch of 100 batches")
     metrics = saved_metrics(tmp_path)
-    assert f"; validation loss {saved_history(tmp_path)[-1]['val_loss']:.4f}" in lines[4]
+    assert f"; validation loss {saved_history(tmp_path)[-1]['val_loss']:.4f}" in lines[3]
     assert lines[-1] == f"Validation Accuracy: {metrics['validation_accuracy']:.4f}"
     assert not [key for key in metrics if key.startswith("test")]
 
@@ -87,28 +99,38 @@ def test_validation_uses_no_test_image(random_digits, tmp_path, capsys):
     assert metrics["validation_accuracy"] == pytest.approx(accuracy)
 
 
-# --- what is saved
-
-
 def test_options_reach_the_training_and_the_metrics(random_npz, tmp_path, monkeypatch):
     def fit(training_model, *_, **__):
         """Nothing is trained."""
         models.append(training_model)
         return {key: [0.5] for key in ("accuracy", "loss", "val_accuracy", "val_loss")}, 1.0
 
-    models = []
+    def keep(path, *arguments):
+        drawn[path.stem] = arguments
+
+    models, drawn = [], {}
     monkeypatch.chdir(random_npz.parent)
     monkeypatch.setattr(train, "fit", fit)
+    monkeypatch.setattr(plots, "plot_training_curves", keep)
+    monkeypatch.setattr(plots, "plot_confusion_matrix", keep)
     for augment in ("--augment", "--no-augment"):
         options = ["--learning-rate", "0.02", "--seed", "3", augment]
         assert train.main([*short_run(random_npz.name, tmp_path), *options]) == 0
+        assert drawn["training_curves"][1:] == ("test", "random.npz", augment == "--augment")
+    matrix, title = drawn["confusion_matrix"]
+    assert (matrix.sum(axis=1).tolist(), title) == ([2] * 10, "Test images of random.npz")
     augmented, plain = models
     assert len(augmented.layers) == len(plain.layers) + 1
+    model.keras.utils.set_random_seed(3)
+    same = model.build_training_model(2, 100, augment=False, learning_rate=0.02)
+    np.testing.assert_array_equal(same.get_weights()[0], plain.get_weights()[0])
     plain.optimizer.iterations.assign(20)  # the end of the warm-up, a tenth of the run
     assert float(plain.optimizer.learning_rate) == pytest.approx(0.02)
     expected = dict(epochs=2, batch_size=600, learning_rate=0.02, augment=False, seed=3)
     expected |= dict(data=str(random_npz), dataset="random.npz", bundled_digits=False)
-    assert expected.items() <= saved_metrics(tmp_path).items()
+    metrics = saved_metrics(tmp_path)
+    assert expected.items() <= metrics.items()
+    assert metrics["versions"]["keras"] == model.keras.__version__
 
 
 def test_whole_run_on_the_bundled_digits(bundled_run):
@@ -118,6 +140,7 @@ def test_whole_run_on_the_bundled_digits(bundled_run):
     assert warning.startswith("MNIST cannot be downloaded")
     _, first, *_, last = result.stdout.splitlines()  # above it stands what was tried
     assert first == "Data: the bundled digits, 4,000 training images, 1,000 test images"
+    assert "\nEpoch  1/10: training loss " in result.stdout
     rows, metrics = saved_history(folder / "outputs"), saved_metrics(folder / "outputs")
     assert last == f"Test Accuracy: {metrics['test_accuracy']:.4f} on the bundled digits"
     assert metrics["test_accuracy"] > 0.95
@@ -151,9 +174,6 @@ def test_saved_model_has_four_layers_and_needs_nothing_of_the_project(trained_fi
     assert modules.count("keras") == len(modules) >= len(layers)
 
 
-# --- how a run ends
-
-
 def test_interrupted_training_keeps_earlier_outputs(random_npz, tmp_path, monkeypatch, capfd):
     def interrupt(*_):
         raise KeyboardInterrupt
@@ -170,9 +190,6 @@ def test_help_needs_no_tensorflow(tmp_path):
     code = "import sys, train, predict; sys.exit('tensorflow' in sys.modules)"
     assert run("-c", code, cwd=tmp_path).returncode == 0
     assert "--learning-rate" in run(ROOT / "train.py", "--help", cwd=tmp_path).stdout
-
-
-# --- on the real MNIST
 
 
 def test_default_run_on_mnist(mnist_npz, tmp_path, capfd):

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -58,9 +59,9 @@ class Pen:
             self.figure, lambda p: self.papers.append(p) or read(p), folder
         )
 
-    def mouse(self, what, x, y, axes=None):
+    def mouse(self, what, x, y, axes=None, button=1):
         point = (axes or self.window.paper_axes).transData.transform((x, y))
-        MouseEvent(f"{what}_event", self.canvas, *point, 1)._process()
+        MouseEvent(f"{what}_event", self.canvas, *point, button)._process()
 
     def begin(self, stroke):
         self.mouse("button_press", *stroke[0])
@@ -162,6 +163,9 @@ def test_a_fast_stroke_is_smooth_and_as_wide_as_the_pen(pen):
 
 
 def test_reading_is_shown_for_the_digit_drawn_last_or_clicked_on(pen):
+    pen.mouse("button_press", *ONE[0], button=3)
+    pen.mouse("button_press", 950, 100)  # beside the paper
+    pen.mouse("motion_notify", *ONE[1])
     assert pen.texts() == ["Draw digits here"]
     pen.draw(ONE)
     pen.draw(BAR)
@@ -177,10 +181,14 @@ def test_reading_is_shown_for_the_digit_drawn_last_or_clicked_on(pen):
     pen.draw([(201, 300), (202, 301)])  # a click
     assert np.array_equal(pen.papers[-1], pen.papers[-2])
     assert pen.texts() == ["2 pieces", "0", "1", "80.0 %", "20.0 %"]
+    assert np.all(pen.window.digit_image.get_array() == 0.2)
+    assert [bar.get_width() for bar in pen.window.bars[:3]] == pytest.approx([0.8, 0.2, 0])
     assert len(pen.shows(BLUE)) > 2000
     assert 300 < len(pen.shows(GREEN)) < 1000
+    pen.draw([(201, 390), (201, 380), (201, 370)])  # no click: a straight stroke on the 0
     pen.draw([(700, 600)])  # a click beside all digits leaves a dot
     assert "3 pieces" in pen.texts()
+    assert len(pen.window.strokes) == 4
 
 
 @pytest.mark.parametrize(("undo", "clear"), [("ctrl+z", "escape"), ("backspace", "delete")])
@@ -258,11 +266,16 @@ def test_the_network_reads_what_is_drawn(tmp_path, trained_file, monkeypatch, ca
         pen.draw(arc(600, 150, 110, 110, -150, 90) + arc(600, 255, 130, 110, -90, 150))
         pen.draw([(220, 450), (260, 450), (320, 450), (335, 460), (330, 480), (260, 700)])
         texts.extend(pen.texts())
+        assert folder == tmp_path
+        assert read(np.full((HEIGHT, WIDTH), 255, np.uint8)).title == ""
         return pen.papers[-1]
 
     texts = []
-    monkeypatch.setattr(window, "draw", draw)
     options = ["--model", str(trained_file), "--output", str(tmp_path / "p.png")]
+    monkeypatch.setattr(window, "draw", lambda *_: None)  # closed without a drawing
+    assert predict.main(["--draw", *options]) == 0
+    assert (capsys.readouterr(), list(tmp_path.iterdir())) == (("", ""), [])
+    monkeypatch.setattr(window, "draw", draw)
     assert predict.main(["--draw", *options]) == 0
     title, *labels = texts
     assert labels[:4] == ["0", "1", "3", "7"]
@@ -270,6 +283,22 @@ def test_the_network_reads_what_is_drawn(tmp_path, trained_file, monkeypatch, ca
     assert drawing.startswith("drawing  013 / 7  ")
     assert f"drawing  {title}" in drawing
     assert saved == f"Saved {tmp_path / 'p.png'}"
+
+
+def test_a_picture_is_shown_in_its_size_until_ctrl_c(tmp_path, monkeypatch):
+    def open_figure(*size):
+        figures.append(Figure())
+        assert size == (90, 50)
+        return figures[0]
+
+    figures = []
+    Image.new("L", (90, 50), 7).save(tmp_path / "a.png")
+    monkeypatch.setattr(window, "open_figure", open_figure)
+    monkeypatch.setattr(pyplot, "show", lambda block: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        window.show(tmp_path / "a.png")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert np.all(figures[0].axes[0].images[0].get_array() == 7)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is always a display")
@@ -285,26 +314,21 @@ def test_without_a_display_one_line_says_so(tmp_path, open_window, backend):
     assert "python3-tk" in result.stderr
 
 
-@pytest.fixture
-def display():
-    """The name of a display that nobody sees, 1000 x 600."""
+def test_a_real_mouse_draws_in_a_real_window(trained_file, tmp_path):
     if not shutil.which("Xvfb") or not shutil.which("xdotool"):
         pytest.skip("Xvfb or xdotool is not installed")
     pytest.importorskip("tkinter", reason="this Python has no Tk")
     command = ["Xvfb", "-displayfd", "1", "-dpi", "96", "-screen", "0", "1000x600x24"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
-        yield f":{server.stdout.readline().decode().strip()}"
+        display = f":{server.stdout.readline().decode().strip()}"
+        mouse = "search --sync --name Draw.digits sleep 1 mousemove 200 150 mousedown 1"
+        mouse += "".join(f" mousemove 200 {y} sleep 0.01" for y in range(150, 354, 4))
+        mouse += " mouseup 1 sleep 1 key s sleep 1 key q"
+        command = ["timeout", "60", "xdotool", *mouse.split()]
+        options = ["--draw", "--model", trained_file, "--output", "p.png"]
+        with subprocess.Popen(command, env=os.environ | {"DISPLAY": display}):
+            result = run(ROOT / "predict.py", *options, cwd=tmp_path, DISPLAY=display)
         server.terminate()
-
-
-def test_a_real_mouse_draws_in_a_real_window(display, trained_file, tmp_path):
-    mouse = "search --sync --name Draw.digits sleep 1 mousemove 200 150 mousedown 1"
-    mouse += "".join(f" mousemove 200 {y} sleep 0.01" for y in range(150, 354, 4))
-    mouse += " mouseup 1 sleep 1 key s sleep 1 key q"
-    environment = os.environ | {"DISPLAY": display}
-    options = ["--draw", "--model", trained_file, "--output", "p.png"]
-    with subprocess.Popen(["timeout", "60", "xdotool", *mouse.split()], env=environment):
-        result = run(ROOT / "predict.py", *options, cwd=tmp_path, DISPLAY=display)
     assert (result.returncode, result.stderr) == (0, "")
     saved, read, _ = result.stdout.splitlines()
     assert saved == "Saved drawing.png"
