@@ -195,7 +195,9 @@ def check_arrays(arrays: dict[str, np.ndarray], files: dict) -> dict[str, np.nda
         where = f"{files[name]}: {name}"
         if name.startswith("x"):
             if array.ndim != 3 or array.shape[1:] != (28, 28) or len(array) == 0:
-                raise InputError(f"{where} has shape {array.shape}, expected (n, 28, 28)")
+                raise InputError(
+                    f"{where} has shape {array.shape}, expected (n, 28, 28) with n above 0"
+                )
             if array.dtype != np.uint8:
                 raise InputError(f"{where} has dtype {array.dtype}, expected uint8")
         else:

@@ -173,7 +173,8 @@ class Panel(NamedTuple):
     pixels: np.ndarray  # (n, 28, 28) in [0, 1], as the network sees them
     line_lengths: Sequence[int]  # digits in each line; their sum is n
     y_pred: np.ndarray  # (n,) digits
-    confidence: np.ndarray  # (n,) in [0, 1]
+    digit_confidence: np.ndarray  # (n,) in [0, 1]
+    confidence: float  # in [0, 1], that all digits are named correctly
 
 
 def plot_readings(
@@ -207,7 +208,7 @@ def plot_readings(
         axes.set_axis_off()
     for index, (panel, strip) in enumerate(zip(panels, strips, strict=True)):
         row, column = divmod(index, columns)
-        colors = confidence_colors(panel.confidence, unsure_below)
+        colors = confidence_colors(panel.digit_confidence, unsure_below)
         plot_picture(grid[2 * row, column], panel, colors, width)
         plot_strip(grid[2 * row + 1, column], panel, strip, colors, width)
     save_figure(figure, path)
@@ -228,7 +229,7 @@ def plot_picture(axes: Axes, panel: Panel, colors: np.ndarray, width: float) -> 
         Rectangle((-0.5, -0.5), columns, rows, fill=False, color=LIGHT_GREY, clip_on=False)
     )
     name = shorten(panel.name, int(CHARACTERS_PER_INCH * width))
-    axes.set_title(f"{name}\n{percent(panel.confidence.prod())}", fontsize=9, parse_math=False)
+    axes.set_title(f"{name}\n{percent(panel.confidence)}", fontsize=9, parse_math=False)
     pixels_per_inch = max(rows / MAX_HEIGHT_TO_WIDTH, columns) / width
     for (left, top, right, bottom), digit, color in zip(
         panel.boxes, panel.y_pred, colors, strict=True

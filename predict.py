@@ -104,8 +104,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     args = parser.parse_intermixed_args(arguments[:end])
     args.pictures += arguments[end + 1 :]  # parse_intermixed_args accepts none after "--"
     has_test_options = args.count is not None or args.mistakes or args.data is not None
-    args.count = DEFAULT_COUNT if args.count is None else args.count
-    if args.count < 1:
+    if args.count is not None and args.count < 1:
         parser.error(f"--count must be at least 1, not {args.count}")
     if args.draw and (args.pictures or has_test_options):
         parser.error("--draw cannot be used with PICTURE, --count, --mistakes or --data")
@@ -185,7 +184,7 @@ def replace_file_on_success(path: str) -> Iterator[Path]:
 
 
 class Reading(NamedTuple):
-    """What was read in a picture. If nothing was read, `problem` says why."""
+    """What was read in a picture. If nothing was read, `problem` is a message that says why."""
 
     path: str
     problem: str = ""
@@ -260,7 +259,7 @@ def find_digits_in_file(path: str) -> Reading:
     if picture.info["frames"] > 1:
         warn(f"{path}: only the first of {picture.info['frames']} pages or frames is read")
     lines = find_digits(picture)
-    return Reading(path, "" if lines else "no digit found", picture, lines)
+    return Reading(path, "" if lines else f"{path}: no digit found", picture, lines)
 
 
 def read_digits(model: "keras.Model", readings: Sequence[Reading]) -> list[Reading]:
@@ -286,9 +285,9 @@ def report_readings(readings: Iterable[Reading], count: int, plot_path: Path) ->
     rows, panels = [], []
     for reading in readings:
         if reading.problem and count == 1:
-            raise InputError(f"{reading.path}: {reading.problem}")
+            raise InputError(reading.problem)
         if reading.problem:
-            warn(f"{reading.path}: {reading.problem}")
+            warn(reading.problem)
             rows.append({"image": reading.path, "digits": "", "confidence": ""})
             continue
         print(describe(reading), flush=True)
@@ -335,13 +334,14 @@ def to_panel(reading: Reading) -> "Panel":
         pixels=reading.pixels,
         line_lengths=[len(line) for line in reading.lines],
         y_pred=reading.probabilities.argmax(axis=1),
-        confidence=reading.probabilities.max(axis=1),
+        digit_confidence=reading.probabilities.max(axis=1),
+        confidence=reading.confidence,
     )
 
 
 def least_certain(panels: "list[Panel]", count: int) -> "list[Panel]":
     """The `count` panels of least confidence, in the order of their confidence."""
-    return sorted(panels, key=lambda panel: panel.confidence.prod())[:count]
+    return sorted(panels, key=lambda panel: panel.confidence)[:count]
 
 
 def warn(message: str) -> None:
@@ -366,7 +366,7 @@ def predict_drawing(model: "keras.Model", folder: Path, plot_path: Path) -> list
     def read(paper: np.ndarray) -> Reading:
         drawing = Image.fromarray(paper).convert("RGB")
         lines = find_digits(drawing)
-        problem = "" if lines else "no digit found"
+        problem = "" if lines else "drawing: no digit found"
         return read_digits(model, [Reading("drawing", problem, drawing, lines)])[0]
 
     paper = draw(lambda paper: to_answer(read(paper)), folder)
@@ -400,17 +400,18 @@ def predict_test_images(
 
     mnist = load_test_data(args)
     x_test, y_true = mnist.x_test, mnist.y_test
-    if args.count > len(x_test):
-        raise InputError(f"--count {args.count} is more than the {len(x_test):,} test images")
+    count = args.count or min(DEFAULT_COUNT, len(x_test))
+    if count > len(x_test):
+        raise InputError(f"--count {count} is more than the {len(x_test):,} test images")
     probabilities = model.predict(data.batches(x_test, y_true), verbose=0)
     y_pred, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     if args.mistakes:
-        shown = most_confident_mistakes(y_true, y_pred, confidence)[: args.count]
+        shown = most_confident_mistakes(y_true, y_pred, confidence)[:count]
         title = f"Most confident mistakes in the {len(x_test):,} test images"
         if len(shown) == 0:
             raise InputError(f"no mistakes to show: all {len(x_test):,} are read correctly")
     else:
-        shown = np.arange(args.count)
+        shown = np.arange(count)
         title = "Test images"
     rows = []
     for i in shown:

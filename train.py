@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cli import InputError, replace_on_success, run_script
+from data import Mnist, batches, hold_out, load_mnist
 
 if TYPE_CHECKING:
-    from data import Mnist
     from model import keras, tf
 
 # Fewest training images in an epoch. A smaller training set is repeated, so that ten epochs
@@ -109,7 +109,6 @@ def train(args: argparse.Namespace) -> None:
     argument is wrong or training diverges.
     """
     # Importing TensorFlow takes seconds, and --help must not wait for it.
-    from data import batches, hold_out, load_mnist
     from model import build_model, build_training_model, fold_batch_normalization, keras
     from plots import plot_confusion_matrix, plot_training_curves
 
@@ -177,7 +176,7 @@ def count_steps(training_images: int, batch_size: int) -> int:
 
 def run_configuration(
     args: argparse.Namespace,
-    mnist: "Mnist",
+    mnist: Mnist,
     split: str,
     model: "keras.Model",
     steps_per_epoch: int,

@@ -6,7 +6,7 @@
 | grey image -> ink | sheet.py, ink.py |
 | ink -> connected components | components.py with ruled_lines.py and strokes.py |
 | connected components -> digits | grouping.py |
-| digits -> lines | lines.py |
+| digits -> text lines | text_lines.py |
 | digit -> 28 x 28 | mnist_form.py |
 
 `search.py` calls them in this order. It finds ink and components on up to three levels (sizes

@@ -58,7 +58,7 @@ def read_image(path: str | Path) -> Image.Image:
     (Pillow's limit against decompression bombs).
     """
     if Path(path).is_dir():
-        raise InputError("a folder with no picture files in it")
+        raise InputError(f"{path}: a folder with no picture files in it")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -70,11 +70,12 @@ def read_image(path: str | Path) -> Image.Image:
     except UnidentifiedImageError as error:
         with open(path, "rb") as file:
             if file.read(5) == b"%PDF-":
-                raise InputError("a PDF: export the page as PNG or JPEG") from error
-        raise InputError("not a picture of a known format") from error
+                raise InputError(f"{path}: a PDF: export the page as PNG or JPEG") from error
+        raise InputError(f"{path}: not a picture of a known format") from error
     except Exception as error:  # Pillow's many decoders fail in as many ways
         reason = getattr(error, "strerror", None)  # of a file that is not there
-        raise InputError(reason or f"cannot be read as a picture: {error}") from error
+        reason = reason or f"cannot be read as a picture: {error}"
+        raise InputError(f"{path}: {reason}") from error
     image.info["frames"] = frames
     return image
 

@@ -1,4 +1,4 @@
-"""From connected components to digits: merge parts, split digits that touch."""
+"""From connected components to digits: merge components, cut digits that touch apart."""
 
 from typing import NamedTuple
 
@@ -10,14 +10,14 @@ from photos.strokes import mean_stroke_width
 
 # Sizes (longer sides) and stroke lengths are relative to those of a typical digit on the level.
 MIN_START_SIZE, MIN_START_LENGTH = 0.35, 0.1  # of a component that starts a digit
-MAX_SIZE = 3  # a larger component is no part of a digit
-# Height of two parts together, relative to the typical size or to the taller part, whichever
-# is larger.
+MAX_SIZE = 3  # a larger component does not belong to a digit
+# Height of two components of a digit together, relative to the typical size or to the taller
+# component, whichever is larger.
 MAX_HEIGHT = 1.3
-MIN_OVERLAP = 0.3  # columns that two parts share / columns of the narrower one
+MIN_OVERLAP = 0.3  # columns that both components share / columns of the narrower one
 
 MAX_WIDTH_TO_HEIGHT = 1.3  # width / height of one digit: in a wider shape, digits touch
-MIN_PART_WIDTH, MIN_PART_HEIGHT = 0.3, 0.6  # of what a cut leaves, in heights of the shape
+MIN_PIECE_WIDTH, MIN_PIECE_HEIGHT = 0.3, 0.6  # of what a cut leaves, in heights of the shape
 MAX_CUT_INK = 1.6  # stroke widths of ink that a cut may cross: through a 0 it crosses 2
 
 
@@ -82,28 +82,28 @@ def to_shape(group: list[int], components: Components) -> Shape:
 
 
 def split_touching(shapes: list[Shape]) -> list[Shape]:
-    """Split digits that touch. A single shape stays whole: it may be one wide digit."""
-    return [part for shape in shapes for part in cut_up(shape)] if len(shapes) > 1 else shapes
+    """Cut digits that touch apart. A single shape stays whole: it may be one wide digit."""
+    return [piece for shape in shapes for piece in cut(shape)] if len(shapes) > 1 else shapes
 
 
-def cut_up(shape: Shape) -> list[Shape]:
-    """Cut a shape where it has the least ink in a column, until no part is too wide."""
+def cut(shape: Shape) -> list[Shape]:
+    """Cut a shape where it has the least ink in a column, until no piece is too wide."""
     height, width = shape.mask.shape
     if width < MAX_WIDTH_TO_HEIGHT * height:
         return [shape]
-    crossed, margin = shape.mask.sum(axis=0), int(MIN_PART_WIDTH * height)
+    crossed, margin = shape.mask.sum(axis=0), int(MIN_PIECE_WIDTH * height)
     inner = crossed[margin : width - margin]
     thinnest = margin + np.flatnonzero(inner == inner.min())
-    cut = int(thinnest[len(thinnest) // 2])
-    parts = part_of(shape, 0, cut), part_of(shape, cut, width)
-    too_thick = crossed[cut] > MAX_CUT_INK * mean_stroke_width(shape.mask)
-    if too_thick or min(len(part.mask) for part in parts) < MIN_PART_HEIGHT * height:
+    column = int(thinnest[len(thinnest) // 2])
+    left, right = crop_columns(shape, 0, column), crop_columns(shape, column, width)
+    too_thick = crossed[column] > MAX_CUT_INK * mean_stroke_width(shape.mask)
+    if too_thick or min(len(left.mask), len(right.mask)) < MIN_PIECE_HEIGHT * height:
         return [shape]
-    return [piece for part in parts for piece in cut_up(part)]
+    return cut(left) + cut(right)
 
 
-def part_of(shape: Shape, start: int, stop: int) -> Shape:
-    """The part of a shape in the columns from `start` to `stop` of its mask."""
+def crop_columns(shape: Shape, start: int, stop: int) -> Shape:
+    """The piece of a shape in the columns from `start` to `stop` of its mask."""
     left, top = shape.box[:2]
     x, y, width, height = cv2.boundingRect(np.uint8(shape.mask[:, start:stop]))
     x += start

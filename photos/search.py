@@ -10,9 +10,9 @@ from photos.components import Components, find_components
 from photos.files import read_image, resize, to_grey, to_upright_rgb
 from photos.grouping import group_components, split_touching
 from photos.ink import find_ink
-from photos.lines import has_space_before, order_lines
 from photos.mnist_form import to_mnist
 from photos.sheet import find_sheet
+from photos.text_lines import has_space_before, order_lines
 
 # An image is searched at up to three sizes, the levels: these two, for large digits, and its
 # own. All limits in pixels are the same on each level.

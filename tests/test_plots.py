@@ -122,7 +122,8 @@ def panel_of(*line_lengths, name="note.jpg", shape=(300, 400)):
         pixels=np.linspace(0, 0.9, len(places))[:, None, None] * np.ones((28, 28)),
         line_lengths=line_lengths,
         y_pred=np.array([3] + [7] * (len(places) - 1)),
-        confidence=np.array([0.5] + [0.9] * (len(places) - 1)),
+        digit_confidence=np.array([0.5] + [0.9] * (len(places) - 1)),
+        confidence=0.328,
     )
 
 

@@ -1,4 +1,4 @@
-"""From digits to lines, and from lines to numbers."""
+"""From digits to text lines, and from text lines to numbers."""
 
 import numpy as np
 
