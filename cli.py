@@ -48,7 +48,7 @@ def prepare_streams() -> None:
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
-        except OSError:  # a shell's `>&-`: the next file opened would get its number
+        except OSError:  # closed by `>&-`: the next file opened would get its number
             os.open(os.devnull, os.O_RDWR)
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
@@ -66,10 +66,10 @@ def to_message(error: Exception) -> str:
 
 @contextmanager
 def replace_on_success(folder: str | Path) -> Iterator[Path]:
-    """A temporary folder; when the block ends, its files replace those in `folder` one by one.
+    """A temporary folder, whose files are moved to `folder` when the block ends.
 
-    If the block raises, `folder` keeps its files. Raises OSError, at the start if possible,
-    if `folder` cannot be made or written to.
+    If the block raises, they are deleted, and `folder` keeps its files. Raises OSError, at the
+    start if possible, if `folder` cannot be made or written to.
     """
     Path(folder).mkdir(parents=True, exist_ok=True)
     try:

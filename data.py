@@ -38,8 +38,8 @@ IDX_FILES = {
 KERAS_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 KERAS_HOME = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
 KERAS_FILE = KERAS_HOME / "datasets" / "mnist.npz"
-# Seconds to wait for a connection or for data. If a firewall drops packets in silence, this
-# passes for each of the server's ten or so addresses.
+# Seconds to wait for a connection or for data. The server has about ten addresses: behind a
+# firewall that drops packets, the wait is ten times as long.
 DOWNLOAD_TIMEOUT = 5
 PROGRESS_INTERVAL = 5  # seconds between lines on a slow download
 
@@ -52,9 +52,10 @@ class Mnist(NamedTuple):
 
     x_train: np.ndarray
     y_train: np.ndarray
-    x_test: np.ndarray  # after `hold_out`: the validation images
+    x_test: np.ndarray  # or validation images, see `split`
     y_test: np.ndarray
     name: str  # for printed lines and plot titles
+    split: str = "test"  # or "validation", after `hold_out`
     bundled: bool = False  # the bundled digits, not the whole of MNIST
 
 
@@ -100,8 +101,9 @@ def load_bundled() -> Mnist:
 def download(url: str, path: Path) -> None:
     """Download MNIST to `path`; print the start and, every few seconds, the progress.
 
-    Raises OSError or HTTPException if the download fails and InputError if the file is not
-    MNIST. Then `path` is not written.
+    Unlike Keras's own download, it ends when the server does not answer. If it fails, it raises
+    OSError or HTTPException, or InputError if the file holds no data set like MNIST, and `path`
+    is not written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     print(f"Downloading MNIST (11 MB) to {path}", flush=True)
@@ -231,6 +233,7 @@ def hold_out(mnist: Mnist, count: int) -> Mnist:
         y_train=mnist.y_train[:remaining],
         x_test=mnist.x_train[remaining:],
         y_test=mnist.y_train[remaining:],
+        split="validation",
     )
 
 
@@ -250,8 +253,9 @@ def batches(
 ) -> "tf.data.Dataset":
     """Batches of normalised images and their labels, from uint8 (n, 28, 28) and (n,).
 
-    For evaluation, each image comes once, in order. For training, the batches never end: the
-    images are shuffled again and again, and all batches have the same size.
+    For evaluation, each image comes once, in order. For training, the batches never end: each
+    pass over the images has a new random order, and all batches have the same size, since a
+    batch may contain the end of one pass and the start of the next.
     """
     import tensorflow as tf  # it takes seconds, and reading files does not need it
 
@@ -261,7 +265,7 @@ def batches(
         order = order.rebatch(batch_size, drop_remainder=True)
     else:
         order = tf.data.Dataset.range(len(x)).batch(batch_size)
-    # With autotuning, the end of an iterator sometimes waits 3 s for the autotuning thread.
+    # Closing an iterator can wait 3 s for TensorFlow's autotuning thread, so it is off.
     options = tf.data.Options()
     options.autotune.enabled = False
     return (

@@ -18,9 +18,9 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # oneDNN logs a banner and 
 
 @contextmanager
 def silence_import() -> Iterator[None]:
-    """Hide what C++ code logs on stderr before TensorFlow reads TF_CPP_MIN_LOG_LEVEL.
+    """Hide what TensorFlow's C++ code writes to stderr while it is imported.
 
-    If the import fails, the log is written to stderr.
+    If the import fails, this is written to stderr after all.
     """
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as log:
@@ -68,7 +68,7 @@ def compile_with_adam(
     adam = keras.optimizers.Adam(learning_rate)
     model.compile(adam, "sparse_categorical_crossentropy", metrics=["accuracy"], **options)
     # Adam's variables are created here. If the first step created them, TensorFlow would trace
-    # it twice. If a saved model lacked them, Keras would warn when the model is loaded.
+    # it twice. Without them in the saved model, Keras would warn when it is loaded.
     adam.build(model.trainable_variables)
 
 
@@ -232,8 +232,8 @@ def load_model(path: str) -> keras.Model:
     if not fits:
         raise InputError(f"{path} maps {shape} to {outputs}, expected 28 x 28 pixels to (10,)")
     model = keras.Sequential([keras.Input((28, 28)), keras.layers.Reshape(shape), loaded])
-    # A softmax gives a sum of 1 for any image. Other outputs may do so by chance for one image,
-    # but not for 784. Negative outputs count as 0, so that they cannot balance a sum.
+    # Probabilities are not negative, and their sum is 1. Other outputs may have this sum by
+    # chance for one image, but not for 784.
     sums = model(np.eye(784).reshape(-1, 28, 28)).numpy().clip(0).sum(axis=1)
     if not np.allclose(sums, 1, atol=1e-3):
         raise InputError(f"{path}: its outputs are not probabilities; end it with a softmax")

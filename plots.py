@@ -1,5 +1,6 @@
 """Plot arrays to picture files."""
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,15 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from cli import InputError
-
 # Figures are made without pyplot, so they need no display and no MPLBACKEND.
 
 # Two colours of Okabe and Ito's palette for all kinds of colour vision.
 BLUE, VERMILLION = "#0072B2", "#D55E00"
 LIGHT_GREY = "#BBBBBB"  # frames around pictures; zeros in the confusion matrix
 DPI = 120
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf", ".svg")
 MAX_PANELS = 32  # a plot shows at most this many of a person's pictures
 MAX_PICTURE_SIDE = 1000  # pixels: longer side of a plotted picture
 MAX_HEIGHT_TO_WIDTH = 1.2  # height / width of the space for a picture
@@ -42,11 +40,12 @@ def plot_training_curves(
     dataset: str,
     augmented: bool,
 ) -> None:
-    """Plot loss and accuracy after each epoch, side by side.
+    """Plot loss and accuracy of each epoch, side by side.
 
     `history` has a value for each epoch under "loss", "accuracy" (in [0, 1]), "val_loss" and
-    "val_accuracy"; the last two are of the `split` "test" or "validation". If `augmented`,
-    a note below the plots says why the training curves look worse than the others.
+    "val_accuracy". The first two are means over the epoch, the last two are measured after it
+    on the `split` "test" or "validation". If `augmented`, a note below the plots says why the
+    training curves look worse than the others.
     """
     figure = Figure(figsize=(10, 4.4 if augmented else 4), dpi=DPI, layout="constrained")
     figure.suptitle(f"Trained on {dataset}", parse_math=False)
@@ -73,7 +72,7 @@ def plot_training_curves(
             axes.plot(epochs, values, marker=marker, color=color, label=f"{name}: {final}")
         axes.set(xlabel="Epoch", ylabel=label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.legend(title="after the last epoch")
+        axes.legend(title="last epoch")
         axes.grid(alpha=0.3)
     axes_accuracy.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
     save_figure(figure, path)
@@ -143,7 +142,7 @@ def plot_predictions(
     shown = min(len(images), MAX_TEST_IMAGES)
     if shown < len(images):
         title += f" (the first {shown} of {len(images):,})"
-    rows, columns = -(-shown // 5), min(5, shown)
+    rows, columns = math.ceil(shown / 5), min(5, shown)
     figure = Figure(figsize=(max(5, 1.9 * columns), 2.4 * rows + 0.6), dpi=DPI)
     figure.set_layout_engine("constrained", h_pad=0.08, w_pad=0.08)
     figure.suptitle(title, parse_math=False)
@@ -191,7 +190,7 @@ def plot_readings(
     )
     columns = min(columns, len(panels))
     width = max(width, 6 / columns)
-    rows = -(-len(panels) // columns)
+    rows = math.ceil(len(panels) / columns)
     strips = [digit_strip(panel) for panel in panels]
     heights = []  # of picture and strip in each row of panels, in inches
     for row in range(rows):
@@ -257,12 +256,12 @@ def digit_strip(panel: Panel) -> np.ndarray:
 
 
 def strip_places(panel: Panel) -> list[tuple[int, int]]:
-    """The cell (row, column) of each digit: a line starts a row, and a long line wraps."""
+    """The cell (row, column) of each digit. Each line starts a new row; long lines wrap."""
     places, first_row = [], 0
     columns = min(max(panel.line_lengths), MAX_STRIP_COLUMNS)
     for length in panel.line_lengths:
         places += [(first_row + i // columns, i % columns) for i in range(length)]
-        first_row += -(-length // columns)
+        first_row += math.ceil(length / columns)
     return places
 
 
@@ -290,12 +289,6 @@ def shorten(name: str, length: int) -> str:
     name = "".join(character if character.isprintable() else "?" for character in name)
     half = (length - 3) // 2
     return name if len(name) <= length else f"{name[:half]}...{name[-half:]}"
-
-
-def check_format(path: str | Path) -> None:
-    """Raise InputError unless the extension of `path` is one of EXTENSIONS."""
-    if Path(path).suffix.lower() not in EXTENSIONS:
-        raise InputError(f"{path}: the extension must be one of {', '.join(EXTENSIONS)}")
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:

@@ -10,6 +10,7 @@ The README shows what it prints and the pictures it saves.
 import argparse
 import csv
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -36,6 +37,7 @@ MAX_NAMED = 5  # file names in the warning about files of other types
 DEFAULT_COUNT = 10  # test images that are shown by default
 # Below this confidence, a digit's box has another colour and its second guess is printed.
 UNSURE_BELOW = 0.6
+OUTPUT_EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf", ".svg")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -119,20 +121,21 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def check_outputs(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     """End with status 2 if an output has a wrong name or would replace a picture."""
     pictures = {Path(path).resolve() for path in args.pictures}
-    for name, path in [("--output", args.output), ("--csv", args.csv)]:
-        if path and (Path(path).is_dir() or not Path(path).suffix):
-            parser.error(f"{name} must name a file with an extension, not {path}")
+    for name, path, extensions in [
+        ("--output", args.output, OUTPUT_EXTENSIONS),
+        ("--csv", args.csv, (".csv", ".txt")),
+    ]:
+        if path and (Path(path).is_dir() or Path(path).suffix.lower() not in extensions):
+            parser.error(f"{name} must name a {', '.join(extensions)} file, not {path}")
         if path and Path(path).resolve() in pictures:
             parser.error(f"{name} would replace the picture {path}")
-    if args.csv and Path(args.csv).suffix.lower() not in (".csv", ".txt"):
-        parser.error(f"--csv must name a .csv or .txt file, not {args.csv}")
     output, default = Path(args.output).resolve(), Path(parser.get_default("output")).resolve()
-    # An existing file in a searched folder may be the user's picture. The default output is
-    # not: an earlier run wrote it.
+    # An existing file in a searched folder may be the user's picture, but not the default
+    # output: only an earlier run writes it.
     if output.is_file() and output != default and not pictures.isdisjoint(output.parents):
         parser.error(f"--output would replace the picture {args.output}")
-    if args.draw and output.match("drawing*.png"):
-        parser.error("--output drawing*.png: the window saves drawings under these names")
+    if args.draw and re.fullmatch(r"drawing(-\d+)?\.png", output.name):
+        parser.error(f"--output {args.output}: the window saves drawings under such names")
     if args.show and Path(args.output).suffix.lower() in (".pdf", ".svg"):
         parser.error("--show opens no PDF or SVG: give --output another extension")
 
@@ -146,9 +149,7 @@ def predict(args: argparse.Namespace) -> None:
     if not Path(args.model).exists():
         raise InputError(f'{args.model} not found; run "python train.py" first')
     from model import load_model
-    from plots import check_format
 
-    check_format(args.output)
     model = load_model(args.model)
     with ExitStack() as stack:
         # If an output cannot be written, the run ends here, before any picture is read.
@@ -189,7 +190,7 @@ class Reading(NamedTuple):
     path: str
     problem: str = ""
     picture: "Image.Image | None" = None
-    lines: "list[list[Digit]]" = []  # noqa: RUF012 - never changed
+    lines: "Sequence[list[Digit]]" = ()
     probabilities: np.ndarray = np.empty((0, 10))  # (n, 10), of all digits in reading order
 
     @property
@@ -200,12 +201,12 @@ class Reading(NamedTuple):
     @property
     def boxes(self) -> np.ndarray:
         """The digits' boxes (n, 4): left, top, right, bottom in the picture's pixels."""
-        return np.array([digit.box for digit in self.digits])
+        return np.reshape([digit.box for digit in self.digits], (-1, 4))
 
     @property
     def pixels(self) -> np.ndarray:
         """The digits (n, 28, 28) in [0, 1], as the network sees them."""
-        return np.array([digit.pixels for digit in self.digits])
+        return np.reshape([digit.pixels for digit in self.digits], (-1, 28, 28))
 
     @property
     def text(self) -> str:
@@ -225,14 +226,14 @@ class Reading(NamedTuple):
 def predict_pictures(
     model: "keras.Model", paths: Sequence[str], output: str, plot_path: Path
 ) -> list[dict]:
-    """Read and report the picture files in `paths`, but not the earlier `output`."""
+    """Read and report the picture files in `paths`; skip the `output` of an earlier run."""
     from photos import find_files
 
     files, others = find_files(paths)
     earlier_output = Path(output).resolve()
     pictures = [file for file in files if Path(file).resolve() != earlier_output]
     if not pictures:
-        raise InputError(f"{output}: an earlier output, and there is no other picture to read")
+        raise InputError(f"{output} is an output of predict.py; give a picture to read")
     if others:
         names = ", ".join(Path(other).name for other in others[:MAX_NAMED])
         more = ", ..." if len(others) > MAX_NAMED else ""
@@ -264,8 +265,8 @@ def find_digits_in_file(path: str) -> Reading:
 
 def read_digits(model: "keras.Model", readings: Sequence[Reading]) -> list[Reading]:
     """The readings with the probabilities of all their digits, from one call of the model."""
-    pixels = [digit.pixels for reading in readings for digit in reading.digits]
-    probabilities = model(np.stack(pixels)).numpy() if pixels else np.empty((0, 10))
+    pixels = np.concatenate([reading.pixels for reading in readings])
+    probabilities = model(pixels).numpy() if len(pixels) else np.empty((0, 10))
     ends = np.cumsum([len(reading.digits) for reading in readings])
     parts = np.split(probabilities, ends[:-1])
     return [
@@ -325,12 +326,12 @@ def to_panel(reading: Reading) -> "Panel":
     """A reading as it is plotted; its picture is shrunk to MAX_PICTURE_SIDE if it is larger."""
     from plots import MAX_PICTURE_SIDE, Panel
 
-    scale = min(1, MAX_PICTURE_SIDE / max(reading.picture.size))
-    size = [max(1, round(length * scale)) for length in reading.picture.size]
+    image = reading.picture.copy()
+    image.thumbnail((MAX_PICTURE_SIDE, MAX_PICTURE_SIDE))
     return Panel(
         name=Path(reading.path).name,
-        image=np.asarray(reading.picture.resize(size)),
-        boxes=scale * reading.boxes,
+        image=np.asarray(image),
+        boxes=reading.boxes * max(image.size) / max(reading.picture.size),
         pixels=reading.pixels,
         line_lengths=[len(line) for line in reading.lines],
         y_pred=reading.probabilities.argmax(axis=1),
@@ -457,7 +458,10 @@ def load_test_data(args: argparse.Namespace) -> data.Mnist:
         )
     mnist = data.load_mnist(trained_on)
     if mnist.bundled:
-        raise InputError("the model has seen the bundled digits in training; give --data PATH")
+        raise InputError(
+            "MNIST is missing, and the model has seen the bundled digits in training; "
+            "give --data PATH"
+        )
     return mnist
 
 

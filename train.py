@@ -25,8 +25,8 @@ from data import Mnist, batches, hold_out, load_mnist
 if TYPE_CHECKING:
     from model import keras, tf
 
-# Fewest training images in an epoch. A smaller training set is repeated, so that ten epochs
-# of it are as much training as ten epochs of MNIST.
+# An epoch has at least this many training images, as MNIST has. A smaller training set is
+# repeated until it has as many.
 MIN_EPOCH_IMAGES = 60_000
 DIVERGED_LOSS = 10 * math.log(10)  # ten times the loss of uniform guessing
 
@@ -108,20 +108,22 @@ def train(args: argparse.Namespace) -> None:
     Raises OSError if a file cannot be read or written, and InputError if the data or an
     argument is wrong or training diverges.
     """
-    # Importing TensorFlow takes seconds, and --help must not wait for it.
+    # Importing TensorFlow takes seconds, and --help must not wait for it. `model` prepares the
+    # import of Keras, so keras comes from there.
     from model import build_model, build_training_model, fold_batch_normalization, keras
     from plots import plot_confusion_matrix, plot_training_curves
 
-    mnist, split = load_mnist(args.data), "test"
+    mnist = load_mnist(args.data)
     if args.validation:
-        mnist, split = hold_out(mnist, args.validation), "validation"
+        mnist = hold_out(mnist, args.validation)
+    split = mnist.split
     steps_per_epoch = count_steps(len(mnist.x_train), args.batch_size)
     keras.utils.set_random_seed(args.seed)
     training_model = build_training_model(
         args.epochs, steps_per_epoch, args.augment, args.learning_rate
     )
     model = build_model()
-    configuration = run_configuration(args, mnist, split, model, steps_per_epoch)
+    configuration = run_configuration(args, mnist, model, steps_per_epoch)
     print_configuration(configuration, split)
 
     def report_epoch(epoch: int, logs: Mapping[str, float]) -> None:
@@ -177,7 +179,6 @@ def count_steps(training_images: int, batch_size: int) -> int:
 def run_configuration(
     args: argparse.Namespace,
     mnist: Mnist,
-    split: str,
     model: "keras.Model",
     steps_per_epoch: int,
 ) -> dict[str, Any]:
@@ -193,7 +194,7 @@ def run_configuration(
         "dataset": mnist.name,
         "bundled_digits": mnist.bundled,
         "training_images": len(mnist.x_train),
-        f"{split}_images": len(mnist.x_test),
+        f"{mnist.split}_images": len(mnist.x_test),
         "network": "-".join(["784", *(str(layer.units) for layer in model.layers[1:])]),
         "parameters": model.count_params(),
         "versions": {
@@ -274,12 +275,12 @@ def print_epoch(epoch: int, epochs: int, logs: Mapping[str, float], split: str) 
 
 
 def confusion_matrix(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
-    """Counts (10, 10): row the true digit, column the predicted; arguments are (n,) digits."""
+    """Counts (10, 10) by true digit (row) and predicted digit (column), from digits (n,)."""
     return np.bincount(10 * y_true.astype(int) + y_pred, minlength=100).reshape(10, 10)
 
 
 def recall_per_digit(matrix: np.ndarray) -> list[float | None]:
-    """The share of each digit that is predicted right; None for one that does not occur."""
+    """For each digit, the share of its images that is predicted right; None without images."""
     return [
         float(row[digit] / row.sum()) if row.any() else None for digit, row in enumerate(matrix)
     ]

@@ -26,12 +26,12 @@ DPI = 100
 WINDOW_SIZE = (1000, 600)  # pixels: size of the window when it opens
 WIDTH, HEIGHT = 900, 720  # pixels: size of the paper, however large it is on the screen
 PEN_WIDTH = 11  # pixels: 1.2 % of the paper's width, as a pen on a small note
-MARGIN = 16  # pixels that the pen keeps from the edge: ink at the edge counts as cut off
+MARGIN = 16  # pixels between the pen and the edge: ink at the edge counts as cut off
 MAX_CLICK = 4  # pixels: a stroke that is shorter is a click
 POLL_INTERVAL = 30  # milliseconds between two checks for a finished reading
 MAX_LIVE_TIME = 0.05  # seconds: if readings take longer, they wait for the stroke's end
 CONTENT_BOTTOM = 0.13  # share of the window's height: lower edge of paper and side panel
-TITLE_POINTS = 20  # points: size of a title of up to 34 characters; longer titles are smaller
+TITLE_POINTS, TITLE_LENGTH = 20, 34  # points, characters: longer titles are smaller
 MIN_LABEL_SPACE = 30  # pixels: with less space above its box, a label stands in the box
 GREYS = {"window": "#ECECEC", "lines": "#BBBBBB", "bars": "#A8A8A8", "text": "#666666"}
 
@@ -246,7 +246,7 @@ class DrawingWindow:
             is_click = np.ptp(stroke, axis=0).max() < MAX_CLICK
             if not is_click or not (distances(self.answer.boxes, self.focus) == 0).any():
                 self.history.append([*self.strokes, stroke])
-            self.changed = True  # a reading may have taken the click for a dot
+            self.changed = True  # a reading during a click has taken it for a dot
             self.redraw()
 
     def position(self, event: MouseEvent) -> tuple[float, float]:
@@ -339,7 +339,8 @@ class DrawingWindow:
         self.hint.set_visible(not self.strokes)
         self.ink.set_path(MplPath.make_compound_path(*map(curve, self.strokes)))
         self.title.set_text(self.answer.title)
-        self.title.set_fontsize(TITLE_POINTS * min(1, 34 / max(1, len(self.answer.title))))
+        longest = max(TITLE_LENGTH, len(self.answer.title))
+        self.title.set_fontsize(TITLE_POINTS * TITLE_LENGTH / longest)
         self.update_marks()
         self.update_side_panel()
         self.canvas.restore_region(self.background)

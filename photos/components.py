@@ -12,14 +12,13 @@ from photos.strokes import distance_inside, weighted_stroke_lengths
 MIN_CONTRAST = 0.05  # of ink: the texture of the background has less
 MIN_CONTRAST_TO_NOISE = 5  # contrast of ink / standard deviation of the noise
 THRESHOLD_FACTOR = 0.85  # the thinnest parts of strokes are a little weaker than the rest
-RIM_KERNEL = 5  # pixels: what is erased is erased with its blurred rim
-# A component that is cut off has its centre this near to the edge of the paper, as a share of
-# the image's shorter side.
+RIM_KERNEL = 5  # pixels: around erased ink, a blurred rim of 2 pixels is erased, too
+# The centre of a component that is cut off is nearer to the edge of the paper than this share
+# of the image's shorter side.
 MAX_CUT_OFF_DEPTH = 0.2
-MIN_FILL = 0.8  # a digit that fills the image covers this share of its width and its height
 MIN_SIZE = 12  # pixels: longer side of a digit
 MIN_HEIGHT_TO_WIDTH = 0.45  # height / width of a digit
-MIN_INSIDE_SHARE = 0.2  # stroke length inside a drawn box / stroke length of the box itself
+MIN_INSIDE_SHARE = 0.2  # stroke length inside a drawn frame / stroke length of the frame
 LIGHT_INK_WEIGHT = 0.7  # of the score: most people write dark on light
 
 
@@ -30,26 +29,28 @@ class Components(NamedTuple):
     contrast: np.ndarray  # (height, width): of the ink without what was erased
     labels: np.ndarray  # (height, width)
     boxes: np.ndarray  # (n, 4): left, top, right, bottom
-    length: np.ndarray  # (n,): weighted stroke length in pixels; 0 for what is no handwriting
+    stroke_length: np.ndarray  # (n,): weighted, in pixels; 0 for what is no handwriting
     may_be_digit: np.ndarray  # (n,): True for what has the size and shape of a whole digit
 
     @property
     def score(self) -> float:
         """How much handwriting the level shows: stroke length / longer side of the level.
 
-        Parts of digits do not count: a coarser level shows the digits as a whole.
+        Only what may be whole digits counts. Otherwise, a fine level on which digits fall into
+        parts would win.
         """
         weight = 1 if self.dark_ink else LIGHT_INK_WEIGHT
-        return weight * (self.length * self.may_be_digit).sum() / max(self.labels.shape)
+        length = (self.stroke_length * self.may_be_digit).sum()
+        return weight * length / max(self.labels.shape)
 
 
 def find_components(ink: Ink) -> Components:
     """Find the connected components of ink, and the length of their strokes."""
-    depth = distance_inside(ink.paper)
-    edge = depth <= 1
+    depth = distance_inside(ink.paper_mask)
     mask = to_mask(ink.contrast, ink.noise)
-    contrast = erase(find_ruled_lines(mask, edge), ink.contrast, mask)
-    # The strongest ink is often cut off: without it, the second pass has a lower threshold.
+    contrast = erase(find_ruled_lines(mask, depth <= 1), ink.contrast, mask)
+    # The strongest ink is often cut off. Without it, the second pass has a lower threshold and
+    # finds weaker ink.
     for _ in range(2):
         mask = to_mask(contrast, ink.noise)
         _, labels, stats, centers = cv2.connectedComponentsWithStats(mask)
@@ -63,7 +64,7 @@ def find_components(ink: Ink) -> Components:
     may_be_digit &= height > MIN_HEIGHT_TO_WIDTH * width
     length = weighted_stroke_lengths(ink, contrast, labels, stats[:, cv2.CC_STAT_AREA])
     length[cut_off] = 0
-    length[find_drawn_boxes(boxes, length * may_be_digit)] = 0
+    length[find_drawn_frames(boxes, length * may_be_digit)] = 0
     return Components(ink.dark_ink, contrast, labels, boxes, length, may_be_digit)
 
 
@@ -87,8 +88,8 @@ def is_cut_off(
     """Whether each component is cut off by the edge of the paper: (n,).
 
     It touches the edge, and either its centre is near the edge or it lies in a corner of the
-    image. A digit that fills the image is not cut off. `labels`, `stats` (n, 5) and `centers`
-    (n, 2) are OpenCV's, `depth` (height, width) is the distance in pixels from the edge.
+    image. `labels`, `stats` (n, 5) and `centers` (n, 2) are OpenCV's, `depth` (height, width)
+    is the distance in pixels from the edge.
     """
     at_edge = np.bincount(labels[depth <= 1], minlength=len(stats)) > 0
     at_edge[0] = False
@@ -96,12 +97,11 @@ def is_cut_off(
     near = depth[y, x] < MAX_CUT_OFF_DEPTH * min(labels.shape)
     size = labels.shape[::-1]
     in_corner = ((stats[:, :2] == 0) ^ (stats[:, :2] + stats[:, 2:4] == size)).all(axis=1)
-    fills = (stats[:, 2:4] > np.multiply(MIN_FILL, size)).all(axis=1)
-    return at_edge & (near | in_corner) & ~fills
+    return at_edge & (near | in_corner)
 
 
-def find_drawn_boxes(boxes: np.ndarray, length: np.ndarray) -> np.ndarray:
-    """The indices of components with long strokes inside, as of a drawn box."""
+def find_drawn_frames(boxes: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """The indices of components with long strokes inside, such as the frame of a table."""
     counted = np.flatnonzero(length)
     start, stop = boxes[counted, :2], boxes[counted, 2:]
     inside = (start > start[:, None]) & (stop < stop[:, None])

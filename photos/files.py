@@ -51,11 +51,11 @@ def natural_order(path: Path) -> str:
 def read_image(path: str | Path) -> Image.Image:
     """Read an image file as 8-bit RGB, its longer side at most MAX_SIDE pixels.
 
-    The image is upright, as its EXIF orientation says, with transparent parts as paper. Of a
-    file with several pages or frames, the first is read. `image.info["frames"]` is their
-    number, `image.info["shrink_factor"]` is the file's longer side / the image's. Raises
-    InputError if the file cannot be read as an image or has more than 89 million pixels
-    (Pillow's limit against decompression bombs).
+    The image is upright, as its EXIF orientation says; transparent parts get a backdrop, see
+    `to_rgb`. Of a file with several pages or frames, the first is read. `image.info["frames"]`
+    is their number, `image.info["shrink_factor"]` is the file's longer side / the image's.
+    Raises InputError if the file cannot be read as an image or has more than 89 million pixels
+    (Pillow's limit against decompression bombs); the message begins with the path.
     """
     if Path(path).is_dir():
         raise InputError(f"{path}: a folder with no picture files in it")
@@ -109,8 +109,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
     image = image.convert("RGBA")
     opacity = np.asarray(image.getchannel("A"), np.float32)
     brightness = np.average(to_grey(image), weights=opacity) if opacity.any() else 0
-    paper = Image.new("RGBA", image.size, "white" if brightness <= 0.5 else "black")
-    return Image.alpha_composite(paper, image).convert("RGB")
+    backdrop = Image.new("RGBA", image.size, "white" if brightness <= 0.5 else "black")
+    return Image.alpha_composite(backdrop, image).convert("RGB")
 
 
 def to_grey(image: Image.Image) -> np.ndarray:

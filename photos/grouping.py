@@ -11,37 +11,38 @@ from photos.strokes import mean_stroke_width
 # Sizes (longer sides) and stroke lengths are relative to those of a typical digit on the level.
 MIN_START_SIZE, MIN_START_LENGTH = 0.35, 0.1  # of a component that starts a digit
 MAX_SIZE = 3  # a larger component does not belong to a digit
-# Height of two components of a digit together, relative to the typical size or to the taller
-# component, whichever is larger.
+# Two components of a digit are together at most this many times as high as a digit of typical
+# size or, if it is higher, as the taller component.
 MAX_HEIGHT = 1.3
 MIN_OVERLAP = 0.3  # columns that both components share / columns of the narrower one
 
-MAX_WIDTH_TO_HEIGHT = 1.3  # width / height of one digit: in a wider shape, digits touch
-MIN_PIECE_WIDTH, MIN_PIECE_HEIGHT = 0.3, 0.6  # of what a cut leaves, in heights of the shape
+MAX_WIDTH_TO_HEIGHT = 1.3  # of one digit: something wider is several digits that touch
+MIN_PIECE_WIDTH, MIN_PIECE_HEIGHT = 0.3, 0.6  # of what a cut leaves, in heights of the whole
 MAX_CUT_INK = 1.6  # stroke widths of ink that a cut may cross: through a 0 it crosses 2
 
 
-class Shape(NamedTuple):
-    """The pixels of a digit on a level."""
+class LevelDigit(NamedTuple):
+    """A digit on a level."""
 
-    box: tuple[int, int, int, int]  # left, top, right, bottom on the level
+    box: tuple[int, int, int, int]  # left, top, right, bottom in the level's pixels
     mask: np.ndarray  # bool (height, width) of the box
 
 
-def group_components(components: Components) -> list[Shape]:
+def group_components(components: Components) -> list[LevelDigit]:
     """Merge components that stand one above the other into digits, the longest first.
 
-    The typical size (a median) and the typical length (a mean) are taken over what may be
-    whole digits, weighted by length. There must be at least one such component.
+    The typical size is the weighted median, the typical length the weighted mean, of the
+    components that may be whole digits; the weight is the stroke length. There must be at least
+    one such component.
     """
-    boxes, length = components.boxes, components.length
+    boxes, length = components.boxes, components.stroke_length
     width, height = (boxes[:, 2:] - boxes[:, :2]).T
     size = np.maximum(width, height)
     weights = length * components.may_be_digit
     typical_size = np.quantile(size, 0.5, weights=weights, method="inverted_cdf")
     can_start = size > MIN_START_SIZE * typical_size
     can_start &= length > MIN_START_LENGTH * np.average(length, weights=weights)
-    # Digits that touch are one wide component: a width above the typical size counts as that.
+    # Digits that touch form one wide component, so the width is capped at the typical size.
     can_start &= height > MIN_HEIGHT_TO_WIDTH * np.minimum(width, typical_size)
     candidates = np.flatnonzero((length > 0) & (size < MAX_SIZE * typical_size))
     groups: list[list[int]] = []
@@ -49,13 +50,13 @@ def group_components(components: Components) -> list[Shape]:
     for i in candidates[np.argsort(-length[candidates])]:
         stacked = np.flatnonzero(may_share_digit(group_boxes, boxes[i], typical_size))
         if stacked.size:
-            group = stacked[0]
-            groups[group].append(i)
-            group_boxes[group] = box_around(boxes[groups[group]])
+            number = stacked[0]
+            groups[number].append(i)
+            group_boxes[number] = box_around(boxes[groups[number]])
         elif can_start[i]:
             groups.append([i])
             group_boxes = np.vstack([group_boxes, boxes[i]])
-    return [to_shape(group, components) for group in groups]
+    return [to_digit(group, components) for group in groups]
 
 
 def box_around(boxes: np.ndarray) -> np.ndarray:
@@ -73,39 +74,41 @@ def may_share_digit(boxes: np.ndarray, other: np.ndarray, typical_size: float) -
     return fits_height & (shared > MIN_OVERLAP * narrower)
 
 
-def to_shape(group: list[int], components: Components) -> Shape:
-    """The shape of a group of components, given by their indices."""
+def to_digit(group: list[int], components: Components) -> LevelDigit:
+    """The digit made of a group of components, given by their indices."""
     left, top, right, bottom = box = box_around(components.boxes[group]).tolist()
     chosen = np.zeros(len(components.boxes), bool)
     chosen[group] = True
-    return Shape(tuple(box), chosen[components.labels[top:bottom, left:right]])
+    return LevelDigit(tuple(box), chosen[components.labels[top:bottom, left:right]])
 
 
-def split_touching(shapes: list[Shape]) -> list[Shape]:
-    """Cut digits that touch apart. A single shape stays whole: it may be one wide digit."""
-    return [piece for shape in shapes for piece in cut(shape)] if len(shapes) > 1 else shapes
+def split_touching(digits: list[LevelDigit]) -> list[LevelDigit]:
+    """Cut digits that touch apart. A single digit stays whole: it may be a wide one."""
+    if len(digits) == 1:
+        return digits
+    return [piece for digit in digits for piece in cut_if_wide(digit)]
 
 
-def cut(shape: Shape) -> list[Shape]:
-    """Cut a shape where it has the least ink in a column, until no piece is too wide."""
-    height, width = shape.mask.shape
+def cut_if_wide(digit: LevelDigit) -> list[LevelDigit]:
+    """Cut at the column with the least ink, again and again until no piece is too wide."""
+    height, width = digit.mask.shape
     if width < MAX_WIDTH_TO_HEIGHT * height:
-        return [shape]
-    crossed, margin = shape.mask.sum(axis=0), int(MIN_PIECE_WIDTH * height)
+        return [digit]
+    crossed, margin = digit.mask.sum(axis=0), int(MIN_PIECE_WIDTH * height)
     inner = crossed[margin : width - margin]
     thinnest = margin + np.flatnonzero(inner == inner.min())
     column = int(thinnest[len(thinnest) // 2])
-    left, right = crop_columns(shape, 0, column), crop_columns(shape, column, width)
-    too_thick = crossed[column] > MAX_CUT_INK * mean_stroke_width(shape.mask)
+    left, right = crop_columns(digit, 0, column), crop_columns(digit, column, width)
+    too_thick = crossed[column] > MAX_CUT_INK * mean_stroke_width(digit.mask)
     if too_thick or min(len(left.mask), len(right.mask)) < MIN_PIECE_HEIGHT * height:
-        return [shape]
-    return cut(left) + cut(right)
+        return [digit]
+    return cut_if_wide(left) + cut_if_wide(right)
 
 
-def crop_columns(shape: Shape, start: int, stop: int) -> Shape:
-    """The piece of a shape in the columns from `start` to `stop` of its mask."""
-    left, top = shape.box[:2]
-    x, y, width, height = cv2.boundingRect(np.uint8(shape.mask[:, start:stop]))
+def crop_columns(digit: LevelDigit, start: int, stop: int) -> LevelDigit:
+    """The piece of a digit in the columns from `start` to `stop` of its mask."""
+    left, top = digit.box[:2]
+    x, y, width, height = cv2.boundingRect(np.uint8(digit.mask[:, start:stop]))
     x += start
     box = (left + x, top + y, left + x + width, top + y + height)
-    return Shape(box, shape.mask[y : y + height, x : x + width])
+    return LevelDigit(box, digit.mask[y : y + height, x : x + width])

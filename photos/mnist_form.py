@@ -3,25 +3,26 @@
 import cv2
 import numpy as np
 
-from photos.grouping import Shape
+from photos.grouping import LevelDigit
 from photos.strokes import mean_stroke_width
 
 WHITE_PERCENTILE = 80  # of a digit's ink: this strength and all above become white
 MIN_STROKE_WIDTH = 2.2  # pixels of the 20 x 20: MNIST's strokes are 2 to 3 wide
 
 
-def to_mnist(contrast: np.ndarray, shape: Shape) -> np.ndarray:
-    """Bring a digit's shape to MNIST's form: float32 (28, 28) in [0, 1].
+def to_mnist(contrast: np.ndarray, digit: LevelDigit) -> np.ndarray:
+    """Bring a digit to MNIST's form: float32 (28, 28) in [0, 1].
 
     `contrast` is the ink's (height, width) on the level. The form is white on black, fitted
     into 20 x 20 pixels and centred by its centre of mass, as LeCun et al. made MNIST (1998,
     section III.A).
     """
-    left, top, right, bottom = shape.box
-    size = max(shape.mask.shape)
-    ink = np.float32(contrast[top:bottom, left:right] * shape.mask)
-    ink = np.clip(ink / np.percentile(ink[shape.mask], WHITE_PERCENTILE), 0, 1)
-    ink = cv2.copyMakeBorder(ink, *[1 + size // 10] * 4, cv2.BORDER_CONSTANT)
+    left, top, right, bottom = digit.box
+    size = max(digit.mask.shape)
+    ink = np.float32(contrast[top:bottom, left:right] * digit.mask)
+    ink = np.clip(ink / np.percentile(ink[digit.mask], WHITE_PERCENTILE), 0, 1)
+    space = 1 + size // 10  # for strokes that grow
+    ink = cv2.copyMakeBorder(ink, space, space, space, space, cv2.BORDER_CONSTANT)
     return center_in_frame(thicken(ink, size))
 
 
@@ -29,7 +30,7 @@ def thicken(ink: np.ndarray, size: int) -> np.ndarray:
     """Widen strokes that would vanish in 20 x 20 pixels; `size` is the digit's longer side."""
     mask = ink > 0.5
     grow = (MIN_STROKE_WIDTH * size / 20 - mean_stroke_width(mask)) / 2
-    if grow <= 0.25:
+    if grow <= 0.25:  # pixels, too little to be seen
         return ink
     outside = cv2.distanceTransform(np.uint8(~mask), cv2.DIST_L2, 5)
     return np.maximum(ink, np.clip(grow + 1 - outside, 0, 1))

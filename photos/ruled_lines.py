@@ -6,10 +6,10 @@ import numpy as np
 from photos.strokes import mean_stroke_width
 
 MIN_RUN = 40  # pixels: a ruled line has straight runs as long as this, a digit seldom
-RUN_OFFSET = 5  # pixels: a run of a slanting line may move this far across it
+RUN_OFFSET = 5  # pixels: a run of a slanting line may drift this far sideways
 MIN_LENGTH_SHARE = 0.25  # of a ruled line, as a share of the image's longer side
-# The thickness of a ruled line, and a gap in it, are at most these pixels plus this share of
-# the longer side.
+# Largest thickness of a ruled line, and largest gap in it: these pixels plus this share of the
+# image's longer side.
 MAX_THICKNESS, MAX_THICKNESS_SHARE = 5, 0.0125
 # A stroke crosses a ruled line if its length across the line exceeds this many thicknesses of
 # the line plus this many pixels.

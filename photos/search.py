@@ -29,7 +29,7 @@ class Digit(NamedTuple):
 
     box: tuple[float, float, float, float]  # left, top, right, bottom in the picture's pixels
     pixels: np.ndarray  # float32 (28, 28) in [0, 1], white on black, in MNIST's form
-    space_before: bool  # True if a wide gap is between the digit before it and this
+    space_before: bool  # True if a wide gap comes before this digit
 
 
 def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
@@ -45,31 +45,32 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
     margin = 0
     if max(grey.shape) < MARGIN_BELOW:
         margin = 1 + max(grey.shape) // 4
-        grey = np.pad(grey, margin, constant_values=frame_brightness(grey))
+        grey = np.pad(grey, margin, constant_values=find_paper_at_frame(grey)[1])
     components = find_writing(grey)
     if components.score < MIN_SCORE:
         return []
-    shapes = split_touching(group_components(components))
-    if not shapes:
+    digits = split_touching(group_components(components))
+    if not digits:
         return []
     scale = max(grey.shape) / max(components.contrast.shape)
-    boxes = np.array([shape.box for shape in shapes])
-    boxes_in_image = (scale * boxes - margin).clip(0, 2 * image.size)
+    boxes = np.array([digit.box for digit in digits])
+    boxes_in_image = (scale * boxes - margin).clip(0, [*image.size, *image.size])
     picture_boxes = (image.info["shrink_factor"] * boxes_in_image).tolist()
     return [
         [
-            Digit(tuple(picture_boxes[i]), to_mnist(components.contrast, shapes[i]), space)
+            Digit(tuple(picture_boxes[i]), to_mnist(components.contrast, digits[i]), space)
             for i, space in zip(line, has_space_before(boxes[line]), strict=True)
         ]
         for line in order_lines(boxes)
     ]
 
 
-def frame_brightness(grey: np.ndarray) -> float:
-    """The brightness of the paper at the image's frame, of which ink covers less than half."""
+def find_paper_at_frame(grey: np.ndarray) -> tuple[bool, float]:
+    """Whether the paper is light, and its brightness; at the frame, most pixels are paper."""
     frame = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     is_light = frame > (grey.min() + grey.max()) / 2
-    return float(np.median(frame[is_light == (is_light.mean() > 0.5)]))
+    light_paper = bool(is_light.mean() > 0.5)
+    return light_paper, float(np.median(frame[is_light == light_paper]))
 
 
 def find_writing(grey: np.ndarray) -> Components:
@@ -78,12 +79,12 @@ def find_writing(grey: np.ndarray) -> Components:
     sheet = find_sheet(grey) if longest > SHEET_ABOVE else None
     polarities = [True, False]
     if longest < ONE_POLARITY_BELOW:
-        polarities = [frame_brightness(grey) > (grey.min() + grey.max()) / 2]
+        polarities = [find_paper_at_frame(grey)[0]]
     coarser = [side for side in LEVEL_SIDES if side < longest]
     best = None
     for side in [*coarser, max(longest, MIN_LEVEL_SIDE)]:
         if side > LEVEL_SIDES[-1] and best.dark_ink and best.score > MIN_SCORE:
-            # This saves time. If light ink leads, it may be a sheet, and both must be tried.
+            # To save time. Light ink that leads may be a sheet, so then both are tried.
             polarities = [True]
         for dark_ink in polarities:
             found = find_components(find_ink(resize(grey, side), sheet, dark_ink))

@@ -11,8 +11,7 @@ EDGE_KERNEL = 5  # pixels: wider than a sharp edge
 MAX_EDGE_RATIO = 0.85  # darker side / brighter side of a sharp edge
 MIN_AREA = 0.06  # of a sheet, as a share of the image
 MIN_CONVEXITY = 0.93  # area of a sheet / area of its convex hull
-# Share of a sheet's outline on the image's frame. The lit part beside a shadow exceeds it.
-MAX_AT_FRAME = 0.3
+MAX_AT_FRAME = 0.3  # of a sheet's outline, as a share; of the lit part beside a shadow, more is
 MAX_AROUND_TO_SHEET = 0.8  # median brightness outside the sheet / that of the sheet
 
 
@@ -29,10 +28,10 @@ def find_sheet(grey: np.ndarray) -> np.ndarray | None:
     square = np.ones((EDGE_KERNEL, EDGE_KERNEL))
     smooth = cv2.erode(blank, square) > MAX_EDGE_RATIO * cv2.dilate(blank, square)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(np.uint8(smooth))
-    for label in np.argsort(-stats[:, cv2.CC_STAT_AREA]):
+    for label in 1 + np.argsort(-stats[1:, cv2.CC_STAT_AREA]):
         region = cv2.dilate(np.uint8(labels == label), square)  # its rim was not smooth
-        if label == 0 or region.mean() < MIN_AREA:
-            continue
+        if region.mean() < MIN_AREA:
+            break
         contours, _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         contour = max(contours, key=cv2.contourArea)
         sheet = cv2.drawContours(np.zeros_like(region), [contour], 0, 1, cv2.FILLED)

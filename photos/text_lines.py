@@ -2,7 +2,7 @@
 
 import numpy as np
 
-MAX_OFFSET = 0.6  # in y between neighbours on a line, in heights of the taller one
+MAX_OFFSET = 0.7  # in y between neighbours on a line, in heights of the taller one
 # A gap between two numbers is wider than this many median heights of the line's digits, and
 # than this many times the 25th percentile of its gaps: digits with even spacing are one number.
 MIN_SPACE, MIN_SPACE_TO_GAP = 1.0, 2.5

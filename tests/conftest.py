@@ -23,7 +23,7 @@ posix_only = pytest.mark.skipif(
 
 
 def run(*arguments, cwd, shell=None, **environment):
-    """Run Python as a user with no network, no cached MNIST and no display does in `cwd`.
+    """Run Python in `cwd` as for a user without network, cached MNIST and display.
 
     If a `shell` command is given, its "$@" is the command that runs Python.
     """
@@ -35,6 +35,9 @@ def run(*arguments, cwd, shell=None, **environment):
         "KERAS_HOME": str(cwd),
         "https_proxy": "http://127.0.0.1:9",  # nothing listens there: refused at once
         "MPLBACKEND": "TkAgg",  # needs the display, which must not matter
+        "DISPLAY": "",
+        "WAYLAND_DISPLAY": "",
+        "PYTHONUNBUFFERED": "",
         "PYTHONPATH": str(ROOT),
     }
     return subprocess.run(

@@ -78,12 +78,9 @@ with open("file", "w") as file:
 
 @posix_only
 def test_a_closed_pipe_is_status_1_without_a_word(tmp_path):
-    body = """
-for _ in range(100_000):
-    print("a line")
-"""
-    result = run_as_script(body, tmp_path, shell='{ "$@"; echo $? >&2; } | head -n 1')
-    assert (result.stdout, result.stderr) == ("a line\n", "1\n")
+    body = "\nprint('a line')"
+    result = run_as_script(body, tmp_path, shell='{ sleep 1; "$@"; echo $? >&2; } | true')
+    assert (result.stdout, result.stderr) == ("", "1\n")
 
 
 def test_a_stream_that_is_no_text_file_is_left_as_it_is(monkeypatch):

@@ -64,8 +64,7 @@ def test_one_of_two_data_sets_is_not_taken_at_random(tmp_path, random_digits):
 def test_hold_out_takes_the_last_training_images(random_digits):
     held = data.hold_out(data.Mnist(**random_digits, name="random"), 15)
     x, y = random_digits["x_train"], random_digits["y_train"]
-    left = {"x_train": x[:25], "y_train": y[:25], "x_test": x[25:], "y_test": y[25:]}
-    assert_same(held, left)
+    assert_same(held, dict(x_train=x[:25], y_train=y[:25], x_test=x[25:], y_test=y[25:]))
 
 
 def test_evaluation_batches_are_all_images_in_order(random_digits):

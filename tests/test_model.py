@@ -150,12 +150,6 @@ def test_every_image_and_every_batch_is_augmented_differently_and_only_in_traini
     np.testing.assert_array_equal(model.RandomAugmentation()(same, training=False), same)
 
 
-def test_default_ranges_are_those_tuned():
-    degrees, *others, first, last = model.RandomAugmentation().ranges[[0, 1, 2, 3, 4, 5, 6, -1]]
-    assert [math.degrees(degrees), *others] == pytest.approx([10, 0.1, 0.1, 0.1, 1.5, 1.5])
-    assert first == last == pytest.approx(1.2)
-
-
 def test_elastic_distortion_is_smooth_and_within_its_range():
     def displacement(ramp):
         """How far along the ramp pixels are read; always with the same draws."""

@@ -50,9 +50,6 @@ def answer(model, lines):
     return " ".join("".join(map(str, model(line).numpy().argmax(axis=1))) for line in pixels)
 
 
-# --- picture files of every kind
-
-
 FILES = "1.png L.jpg P.gif RGB.webp RGB.heic RGB.avif LA.png CMYK.tif I;16.png I.tif F.tif"
 
 
@@ -121,18 +118,15 @@ def test_large_and_tiny_pictures_keep_their_boxes(tmp_path, seven):
 
 def test_folders_are_searched_in_natural_order(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    files = "b10.png b9.JPG a/x2.heic .hidden.png .venv/x.png notes.txt a/clip.mpg b.pdf"
+    files = "b10.png b9.JPG B8.png a/x2.heic .hidden.png .venv/x.png notes.txt a/clip.mpg b.pdf"
     for file in map(Path, files.split()):
         file.parent.mkdir(exist_ok=True)
         file.touch()
     Path("empty").mkdir()
     found = find_files([".", "nowhere.pdf", Path("empty"), ".venv"])
     images, others = ([Path(path).as_posix() for path in paths] for paths in found)
-    assert images == ["a/x2.heic", "b9.JPG", "b10.png", "nowhere.pdf", "empty", ".venv/x.png"]
+    assert " ".join(images) == "a/x2.heic B8.png b9.JPG b10.png nowhere.pdf empty .venv/x.png"
     assert others == ["a/clip.mpg", "b.pdf", "notes.txt"]
-
-
-# --- known answers
 
 
 def test_a_digit_has_mnists_size_place_and_strength(seven):
@@ -212,6 +206,12 @@ def test_a_digit_on_ruled_paper_is_found_whole(squared, ink):
     grey = paper_with_lines((900, 700), 150, 5, ink, squared)
     seven = on_paper((900, 700), [(260, 300, 440, 300), (430, 300, 320, 560)], 16, 1, 0.1)
     assert difference(np.minimum(grey, seven), seven) < 0.02
+
+
+def test_a_long_thin_stroke_that_does_not_reach_the_edge_is_no_ruled_line():
+    seven = on_paper((200, 150), [(40, 58, 110, 58), (102, 58, 60, 160)], width=5)
+    dash = on_paper((200, 150), [(0, 180, 12, 180)], width=5)
+    assert difference(np.minimum(seven, dash), seven) < 0.02
 
 
 ROWS, COLUMNS = np.indices((600, 900)) / 600 - 0.5
@@ -313,14 +313,19 @@ def test_digits_that_touch_are_split_and_wide_ones_are_not():
     np.testing.assert_allclose((line[0].box[2], line[1].box[0]), 148, atol=10)
 
 
+def test_a_loose_stroke_of_a_large_digit_beside_smaller_ones_belongs_to_it():
+    five = [(700, 90, 700, 130), (700, 130, 750, 130), (750, 130, 750, 200), (700, 70, 750, 70)]
+    five = on_paper((300, 900), five, 6, 0.9)
+    small = rings(*((80, 100 + 100 * n) for n in range(5)))
+    (line,) = find_digits(picture(np.minimum(five, small)))
+    np.testing.assert_allclose(line[-1].box, (697, 67, 753, 203), atol=4)
+
+
 def test_a_shape_much_larger_than_the_digits_is_no_digit():
     large = on_paper((300, 900), [(500, 20, 500, 280), (500, 280, 400, 280)], 6, 0.9, 0.16)
     digits = rings((100, 100), (100, 160), (100, 220), (100, 280))
     (line,) = find_digits(picture(np.minimum(digits, large)))
     assert len(line) == 4
-
-
-# --- no digit
 
 
 def without_digit(size):
@@ -361,9 +366,6 @@ def test_pictures_of_odd_shapes_are_searched_too(shape):
     lines = find_digits(picture(np.random.default_rng(0).random(shape)))
     corners = np.reshape([digit.box for line in lines for digit in line], (-1, 2))
     assert np.all((corners >= 0) & (corners <= shape[::-1]))
-
-
-# --- what is read
 
 
 @pytest.mark.parametrize("side", [12, 28, 64, 200])

@@ -98,9 +98,9 @@ def test_predictions(figures, tmp_path, count, drawn):
     confidence = np.full(count, 0.987)
     plots.plot_predictions(tmp_path / "x.png", images, y_pred, confidence, y_true, "Digits")
     assert len(figures[0].axes) == drawn
-    drawn = figures[0].axes[1].images[0]
-    np.testing.assert_array_equal(drawn.get_array(), images[1])
-    assert drawn.to_rgba(np.eye(2))[0, 0].tolist() == [1, 1, 1, 1]
+    image = figures[0].axes[1].images[0]
+    np.testing.assert_array_equal(image.get_array(), images[1])
+    assert image.to_rgba(np.eye(2))[0, 0].tolist() == [1, 1, 1, 1]
     titles = [axes.get_title() for axes in figures[0].axes]
     assert titles[0] == "0   98.7 %"
     assert titles[1] == "1   98.7 %\ntrue digit 7"
@@ -177,11 +177,11 @@ def test_labels_of_a_picture_are_as_large_as_its_boxes_are_drawn(figures, tmp_pa
 
 
 def test_lines_of_the_strip_are_those_of_the_picture_and_wrap(figures, tmp_path):
-    plots.plot_readings(tmp_path / "x.png", [panel_of(3, 18, 2)], 0.6, "")
+    plots.plot_readings(tmp_path / "x.png", [panel_of(16, 18, 2)], 0.6, "")
     strip = figures[0].axes[1]
     heights = [text.get_position()[1] for text in strip.texts]
-    assert [heights.count(height) for height in sorted(set(heights))] == [3, 16, 2, 2]
-    assert strip.images[0].get_array().shape[1] == 16 * plots.STRIP_CELL[1]
+    assert [heights.count(height) for height in sorted(set(heights))] == [16, 16, 2, 2]
+    assert strip.images[0].get_array().shape == tuple(np.multiply((4, 16), plots.STRIP_CELL))
 
 
 # Math, letters that the font lacks, bytes that are no text: none may fail or be a warning.

@@ -136,11 +136,11 @@ def test_an_idx_file(check, folder, random_digits, raw, message):
         ("--data=", "No such file"),
         ("--count 0", "--count must be at least 1"),
         ("--count 21", "--count 21 is more than the 20 test images"),
-        ("--output .", "--output must name a file"),
-        ("--output x", "--output must name a file"),
-        ("--output x.xyz", "x.xyz: the extension must be one of .png"),
-        ("--csv .", "--csv must name a file"),
-        ("--csv note.jpg", "--csv must name a .csv or .txt file"),
+        ("--output .", "--output must name a .png, .jpg"),
+        ("--output x", "--output must name a .png, .jpg"),
+        ("--output x.xyz", ".pdf, .svg file, not x.xyz"),
+        ("--csv .", "--csv must name a .csv, .txt file, not ."),
+        ("--csv note.jpg", "--csv must name a .csv, .txt file, not note.jpg"),
         ("--csv digits.npz/x.csv", "digits.npz"),
         ("--show --output x.pdf", "--show opens no PDF or SVG"),
         ("--draw", "predict.py: error: no window can be opened: there must be a display"),
@@ -152,7 +152,7 @@ def test_an_idx_file(check, folder, random_digits, raw, message):
         ("a.png --data digits.npz", "PICTURE cannot be used with --count"),
         ("a.png --output ./a.png", "--output would replace the picture ./a.png"),
         ("a.txt --csv ./a.txt", "--csv would replace the picture ./a.txt"),
-        (". --output digits.npz", "--output would replace the picture digits.npz"),
+        (". --output note.png", "--output would replace the picture note.png"),
         ("a.png", "a.png: No such file"),
         ("a.png b.png", "predict.py: error: no digit read in any of 2 pictures"),
         ("outputs/none", "outputs/none: a folder with no picture files in it"),
@@ -160,6 +160,7 @@ def test_an_idx_file(check, folder, random_digits, raw, message):
 )
 def test_options_of_predict(check, folder, trained_file, arguments, message):
     (folder / "outputs" / "none").mkdir()
+    (folder / "note.png").touch()
     pyplot.switch_backend("agg")  # as where there is no display
     given = arguments.split()
     data = ["--data", "digits.npz"] if given[0][:2] == "--" and "--draw" not in given else []
@@ -167,6 +168,7 @@ def test_options_of_predict(check, folder, trained_file, arguments, message):
 
 
 IMAGE, FLATTEN, DENSE = keras.Input((28, 28)), keras.layers.Flatten, keras.layers.Dense
+ADD = keras.layers.Rescaling(1, offset=[1, -1] + [0] * 8)  # the sum stays 1
 TENTHS = DENSE(10, bias_initializer=keras.initializers.Constant(0.1))
 
 
@@ -178,6 +180,7 @@ TENTHS = DENSE(10, bias_initializer=keras.initializers.Constant(0.1))
         ([keras.Input((None, 1)), keras.layers.GRU(10)], "maps (None, 1)"),
         ([IMAGE, FLATTEN(), DENSE(11, "softmax")], "to (11,), expected 28 x 28 pixels to (10"),
         ([IMAGE, FLATTEN(), DENSE(10)], "wrong.keras: its outputs are not probabilities"),
+        ([IMAGE, FLATTEN(), DENSE(10, "softmax"), ADD], "its outputs are not probabilities"),
         # Without the top row, only an image with a light there has outputs of sum 1.
         ([IMAGE, keras.layers.Cropping1D((1, 0)), FLATTEN(), TENTHS], "end it with a softmax"),
     ],
