@@ -19,7 +19,6 @@ MAX_CUT_OFF_DEPTH = 0.2
 MIN_SIZE = 12  # pixels: longer side of a digit
 MIN_HEIGHT_TO_WIDTH = 0.45  # height / width of a digit
 MIN_INSIDE_SHARE = 0.2  # stroke length inside a drawn frame / stroke length of the frame
-LIGHT_INK_WEIGHT = 0.7  # of the score: most people write dark on light
 
 
 class Components(NamedTuple):
@@ -39,9 +38,7 @@ class Components(NamedTuple):
         Only what may be whole digits counts. Otherwise, a fine level on which digits fall into
         parts would win.
         """
-        weight = 1 if self.dark_ink else LIGHT_INK_WEIGHT
-        length = (self.stroke_length * self.may_be_digit).sum()
-        return weight * length / max(self.labels.shape)
+        return (self.stroke_length * self.may_be_digit).sum() / max(self.labels.shape)
 
 
 def find_components(ink: Ink) -> Components:

@@ -12,7 +12,8 @@ MAX_EDGE_RATIO = 0.85  # darker side / brighter side of a sharp edge
 MIN_AREA = 0.06  # of a sheet, as a share of the image
 MIN_CONVEXITY = 0.93  # area of a sheet / area of its convex hull
 MAX_AT_FRAME = 0.3  # of a sheet's outline, as a share; of the lit part beside a shadow, more is
-MAX_AROUND_TO_SHEET = 0.8  # median brightness outside the sheet / that of the sheet
+MAX_AROUND_TO_SHEET = 0.8  # median brightness outside the sheet / brightness of its pixels
+MIN_BRIGHT_SHARE = 0.92  # of a sheet's pixels; fewer are bright inside a large light 0
 
 
 def find_sheet(grey: np.ndarray) -> np.ndarray | None:
@@ -42,6 +43,7 @@ def find_sheet(grey: np.ndarray) -> np.ndarray | None:
             or at_frame.any(axis=2).mean() > MAX_AT_FRAME
         ):
             continue
-        if np.median(grey[sheet == 0]) < MAX_AROUND_TO_SHEET * np.median(grey[sheet == 1]):
+        bright = np.median(grey[sheet == 0]) < MAX_AROUND_TO_SHEET * grey[sheet == 1]
+        if bright.mean() > MIN_BRIGHT_SHARE:
             return sheet
     return None
