@@ -10,9 +10,9 @@
 | digit -> 28 x 28 | mnist_form.py |
 
 `search.py` calls them in this order. It finds ink and components on up to three levels (sizes
-of the image) and for both polarities (dark or light ink), and keeps those with the highest
-score. The frame is the outermost pixels of the image, the edge is that of the paper, an outline
-is the outermost pixels of a component.
+of the image) and for both polarities (dark or light ink), and keeps the best. The frame is the
+outermost pixels of the image, the edge is that of the paper, an outline is the outermost pixels
+of a component.
 """
 
 from photos.files import find_files, read_image

@@ -1,5 +1,6 @@
 """From a picture to its digits: the steps, each in a file of its own."""
 
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,20 +75,23 @@ def find_paper_at_frame(grey: np.ndarray) -> tuple[bool, float]:
 
 
 def find_writing(grey: np.ndarray) -> Components:
-    """The components of the level and the polarity with the highest score."""
+    """The components of the polarity with the highest sum of scores, on its best level."""
     longest = max(grey.shape)
     sheet = find_sheet(grey) if longest > SHEET_ABOVE else None
     polarities = [True, False]
     if longest < ONE_POLARITY_BELOW:
         polarities = [find_paper_at_frame(grey)[0]]
     coarser = [side for side in LEVEL_SIDES if side < longest]
-    best = None
+    found: list[Components] = []
     for side in [*coarser, max(longest, MIN_LEVEL_SIDE)]:
-        if side > LEVEL_SIDES[-1] and best.dark_ink and best.score > MIN_SCORE:
+        if side > LEVEL_SIDES[-1]:
             # To save time. Light ink that leads may be a sheet, so then both are tried.
-            polarities = [True]
+            best = max(found, key=lambda components: components.score)
+            polarities = [True] if best.dark_ink and best.score > MIN_SCORE else polarities
         for dark_ink in polarities:
-            found = find_components(find_ink(resize(grey, side), sheet, dark_ink))
-            if best is None or found.score > best.score:
-                best = found
-    return best
+            found.append(find_components(find_ink(resize(grey, side), sheet, dark_ink)))
+    # Gaps between strokes look like ink of the other polarity, but not on all levels.
+    total = Counter()
+    for components in found:
+        total[components.dark_ink] += components.score
+    return max(found, key=lambda components: (total[components.dark_ink], components.score))
