@@ -5,7 +5,7 @@ import numpy as np
 
 from photos.ink import Ink
 
-MIN_ELONGATION = 2.8  # area / squared stroke width: a blob has less
+MIN_ELONGATION = 2.6  # area / squared stroke width: a blob has less
 RING_KERNEL = 9  # pixels: the ring around a component reaches 4 pixels beyond it
 CLEAR_CONTRAST_TO_TEXTURE = 9  # contrast of a clear stroke / texture around it
 WEIGHT_EXPONENT = 4  # of sharpness and clearness: blurred strokes and texture count little

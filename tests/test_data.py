@@ -161,7 +161,7 @@ def test_mnist_is_kept_where_keras_keeps_it(tmp_path, random_npz):
         "import data, keras, os; file = keras.utils.get_file('mnist.npz', data.KERAS_URL);"
         "print(os.path.samefile(file, data.KERAS_FILE))"
     )
-    assert run("-c", code, cwd=tmp_path).stdout == "True\n"
+    assert run("-c", code, cwd=tmp_path, KERAS_HOME="~").stdout == "True\n"
 
 
 def test_bundled_digits_are_balanced_and_mixed(bundled_digits):

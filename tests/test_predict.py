@@ -228,7 +228,7 @@ def test_names_as_users_give_them(predict_main, own, trained_file, monkeypatch, 
     Path("outputs/predictions.png").touch()  # the default output, which may be replaced
     assert predict.parse_arguments([".", "--output", "new.png"]).pictures == ["."]
     for output in ([], ["--output", "./outputs/predictions.png"]):
-        given = ["own", "./outputs", "--model", str(trained_file), *output]
+        given = ["own", f"{own.parent}/outputs", "--model", str(trained_file), *output]
         assert predict.main(given) == 0  # an earlier output is not read
     for number in range(5):
         (own / f"{number}.txt").touch()

@@ -152,7 +152,7 @@ def test_an_idx_file(check, folder, random_digits, raw, message):
         ("a.png --data digits.npz", "PICTURE cannot be used with --count"),
         ("a.png --output ./a.png", "--output would replace the picture ./a.png"),
         ("a.txt --csv ./a.txt", "--csv would replace the picture ./a.txt"),
-        (". --output note.png", "--output would replace the picture note.png"),
+        (". --output outputs/note.png", "--output would replace the picture outputs/note"),
         ("a.png", "a.png: No such file"),
         ("a.png b.png", "predict.py: error: no digit read in any of 2 pictures"),
         ("outputs/none", "outputs/none: a folder with no picture files in it"),
@@ -160,7 +160,7 @@ def test_an_idx_file(check, folder, random_digits, raw, message):
 )
 def test_options_of_predict(check, folder, trained_file, arguments, message):
     (folder / "outputs" / "none").mkdir()
-    (folder / "note.png").touch()
+    (folder / "outputs" / "note.png").touch()
     pyplot.switch_backend("agg")  # as where there is no display
     given = arguments.split()
     data = ["--data", "digits.npz"] if given[0][:2] == "--" and "--draw" not in given else []
