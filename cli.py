@@ -13,7 +13,7 @@ TEMPORARY_PREFIX = ".unfinished-"  # beginning of a temporary folder's name
 
 
 class InputError(Exception):
-    """What the user gave is wrong; the message says what it is, and what to do about it."""
+    """An input is wrong. The message says what is wrong and what to do about it."""
 
 
 def run_script(name: str, script: Callable[[], None]) -> int:
@@ -44,7 +44,7 @@ def run_script(name: str, script: Callable[[], None]) -> int:
 
 
 def prepare_streams() -> None:
-    """Reopen standard streams that the shell has closed; let output have any file name."""
+    """Reopen standard streams that the shell has closed; let any file name be printed."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)

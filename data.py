@@ -38,8 +38,8 @@ IDX_FILES = {
 KERAS_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 KERAS_HOME = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
 KERAS_FILE = KERAS_HOME / "datasets" / "mnist.npz"
-# Seconds to wait for a connection or for data. The server has about ten addresses: behind a
-# firewall that drops packets, the wait is ten times as long.
+# Seconds to wait for a connection or for data. The server's addresses, about ten, are tried in
+# turn: behind a firewall that drops packets, this takes ten times as long.
 DOWNLOAD_TIMEOUT = 5
 PROGRESS_INTERVAL = 5  # seconds between lines on a slow download
 
@@ -101,9 +101,9 @@ def load_bundled() -> Mnist:
 def download(url: str, path: Path) -> None:
     """Download MNIST to `path`; print the start and, every few seconds, the progress.
 
-    Unlike Keras's own download, it ends when the server does not answer. If it fails, it raises
-    OSError or HTTPException, or InputError if the file holds no data set like MNIST, and `path`
-    is not written.
+    Unlike Keras's own download, it gives up if the server does not answer. It writes `path`
+    only if it succeeds. Raises OSError or HTTPException if the download fails and InputError if
+    the file is no data set like MNIST.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     print(f"Downloading MNIST (11 MB) to {path}", flush=True)
@@ -253,9 +253,9 @@ def batches(
 ) -> "tf.data.Dataset":
     """Batches of normalised images and their labels, from uint8 (n, 28, 28) and (n,).
 
-    For evaluation, each image comes once, in order. For training, the batches never end: each
-    pass over the images has a new random order, and all batches have the same size, since a
-    batch may contain the end of one pass and the start of the next.
+    For evaluation, each image comes once, in order. For training, the batches never end. Each
+    pass over the images has a new random order. A batch may span two passes, so all batches
+    have the same size.
     """
     import tensorflow as tf  # it takes seconds, and reading files does not need it
 
@@ -265,7 +265,7 @@ def batches(
         order = order.rebatch(batch_size, drop_remainder=True)
     else:
         order = tf.data.Dataset.range(len(x)).batch(batch_size)
-    # Closing an iterator can wait 3 s for TensorFlow's autotuning thread, so it is off.
+    # Autotuning is off: to close an iterator could take 3 s, until its thread has ended.
     options = tf.data.Options()
     options.autotune.enabled = False
     return (

@@ -127,9 +127,10 @@ class RandomAugmentation(keras.layers.Layer):
         affine = [math.radians(rotation), shear, zoom, zoom, shift, shift]
         self.ranges = np.array(affine + 2 * ELASTIC_GRID_SIDE**2 * [elastic], np.float32)
         self.seed_generator = keras.random.SeedGenerator()
-        # Each coordinate at which an image is sampled is a weighted sum of 28 fixed maps
-        # (28, 28), the basis: y, x and 1 are the affine part, and the bicubic interpolation of
-        # each of the 25 grid points is the elastic part. Only the weights are random.
+        # Each coordinate at which an image is sampled is a weighted sum of 3 + 25 fixed maps of
+        # 28 x 28 pixels, the basis: y, x and 1 are the affine part, and the bicubic
+        # interpolation of each of the 25 grid points is the elastic part. Only the weights are
+        # random.
         y, x = np.indices((28, 28)) - 13.5
         grid = np.eye(ELASTIC_GRID_SIDE**2).reshape(-1, ELASTIC_GRID_SIDE, ELASTIC_GRID_SIDE, 1)
         elastic_maps = keras.ops.image.resize(grid, (28, 28), "bicubic")
@@ -232,8 +233,8 @@ def load_model(path: str) -> keras.Model:
     if not fits:
         raise InputError(f"{path} maps {shape} to {outputs}, expected 28 x 28 pixels to (10,)")
     model = keras.Sequential([keras.Input((28, 28)), keras.layers.Reshape(shape), loaded])
-    # Probabilities are not negative, and their sum is 1. Other outputs may have this sum by
-    # chance for one image, but not for 784.
+    # Probabilities are at least 0, and their sum is 1. Other outputs may have this sum for one
+    # image by chance, but not for all 784.
     sums = model(np.eye(784).reshape(-1, 28, 28)).numpy().clip(0).sum(axis=1)
     if not np.allclose(sums, 1, atol=1e-3):
         raise InputError(f"{path}: its outputs are not probabilities; end it with a softmax")

@@ -21,8 +21,8 @@ DPI = 120
 MAX_PANELS = 32  # a plot shows at most this many of a person's pictures
 MAX_PICTURE_SIDE = 1000  # pixels: longer side of a plotted picture
 MAX_HEIGHT_TO_WIDTH = 1.2  # height / width of the space for a picture
-# A strip shows digits as the network sees them. A cell has a digit of 28 x 28 pixels with one
-# pixel of space around it, and its label in the rows above.
+# A strip shows digits as the network sees them. Each cell has a label above and a digit of
+# 28 x 28 pixels below, with one pixel of space around it.
 STRIP_CELL = (42, 30)  # pixels: height, width
 STRIP_LABEL_HEIGHT = 12  # pixels: height of the label
 MAX_STRIP_COLUMNS = 16  # digits
@@ -81,8 +81,8 @@ def plot_training_curves(
 def plot_confusion_matrix(path: str | Path, matrix: np.ndarray, title: str) -> None:
     """Plot `matrix`, counts (10, 10) by true digit (row) and predicted digit (column).
 
-    Only mistakes are coloured, and the diagonal is grey: its counts are so much
-    larger that they would hide the mistakes on a common scale.
+    Only mistakes are coloured. The diagonal is grey: on a common scale, its large counts would
+    hide the mistakes.
     """
     import seaborn  # it imports pandas, which takes time and which predict.py does not need
 

@@ -130,8 +130,8 @@ def check_outputs(args: argparse.Namespace, parser: argparse.ArgumentParser) -> 
         if path and Path(path).resolve() in pictures:
             parser.error(f"{name} would replace the picture {path}")
     output, default = Path(args.output).resolve(), Path(parser.get_default("output")).resolve()
-    # An existing file in a searched folder may be the user's picture, but not the default
-    # output: only an earlier run writes it.
+    # An existing file in a searched folder may be the user's picture. The default output
+    # cannot be: only predict.py writes it.
     if output.is_file() and output != default and not pictures.isdisjoint(output.parents):
         parser.error(f"--output would replace the picture {args.output}")
     if args.draw and re.fullmatch(r"drawing(-\d+)?\.png", output.name):
@@ -144,7 +144,7 @@ def predict(args: argparse.Namespace) -> None:
     """Reload the model, let it read digits, plot and save what it reads.
 
     Raises OSError if a file cannot be read or written, and InputError if the model, the data
-    or a picture is wrong.
+    or a picture is wrong. If only some pictures are wrong, the others are saved before.
     """
     if not Path(args.model).exists():
         raise InputError(f'{args.model} not found; run "python train.py" first')
@@ -250,7 +250,7 @@ def read_pictures(model: "keras.Model", paths: Sequence[str]) -> Iterator[Readin
 
 
 def find_digits_in_file(path: str) -> Reading:
-    """Find the digits in a picture file; their probabilities are still missing."""
+    """Find the digits in a picture file; `read_digits` adds their probabilities."""
     from photos import find_digits, read_image
 
     try:
@@ -264,7 +264,7 @@ def find_digits_in_file(path: str) -> Reading:
 
 
 def read_digits(model: "keras.Model", readings: Sequence[Reading]) -> list[Reading]:
-    """The readings with the probabilities of all their digits, from one call of the model."""
+    """Call the model once for all readings; return them with their probabilities."""
     pixels = np.concatenate([reading.pixels for reading in readings])
     probabilities = model(pixels).numpy() if len(pixels) else np.empty((0, 10))
     ends = np.cumsum([len(reading.digits) for reading in readings])

@@ -25,8 +25,8 @@ from data import Mnist, batches, hold_out, load_mnist
 if TYPE_CHECKING:
     from model import keras, tf
 
-# An epoch has at least this many training images, as MNIST has. A smaller training set is
-# repeated until it has as many.
+# An epoch has at least as many images as MNIST's training set. A smaller training set is
+# repeated to reach this number.
 MIN_EPOCH_IMAGES = 60_000
 DIVERGED_LOSS = 10 * math.log(10)  # ten times the loss of uniform guessing
 
@@ -236,8 +236,8 @@ def fit(
     "loss", "accuracy" (in [0, 1]), "val_loss" and "val_accuracy".
     """
     start = time.perf_counter()
-    # The metrics' variables are created here. If the first step created them, TensorFlow
-    # would trace it twice.
+    # This call creates the metrics' variables. Otherwise, the first training step would create
+    # them, and TensorFlow would trace that step twice.
     training_model.evaluate(evaluation_batches, verbose=0)
     history = training_model.fit(
         training_batches,

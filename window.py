@@ -26,7 +26,7 @@ DPI = 100
 WINDOW_SIZE = (1000, 600)  # pixels: size of the window when it opens
 WIDTH, HEIGHT = 900, 720  # pixels: size of the paper, however large it is on the screen
 PEN_WIDTH = 11  # pixels: 1.2 % of the paper's width, as a pen on a small note
-MARGIN = 16  # pixels between the pen and the edge: ink at the edge counts as cut off
+MARGIN = 16  # pixels between the pen and the edge: photos/ drops ink at the edge
 MAX_CLICK = 4  # pixels: a stroke that is shorter is a click
 POLL_INTERVAL = 30  # milliseconds between two checks for a finished reading
 MAX_LIVE_TIME = 0.05  # seconds: if readings take longer, they wait for the stroke's end
@@ -100,7 +100,7 @@ def wait_until_closed() -> None:
     interrupts = []
 
     def interrupt(*_: object) -> None:
-        # An exception would be lost: Tk only prints what is raised while it handles an event.
+        # Tk would print an exception raised here and go on, so it is raised later.
         interrupts.append(KeyboardInterrupt())
         pyplot.close("all")
 

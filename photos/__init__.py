@@ -9,10 +9,14 @@
 | digits -> text lines | text_lines.py |
 | digit -> 28 x 28 | mnist_form.py |
 
-`search.py` calls them in this order. It finds ink and components on up to three levels (sizes
-of the image) and for both polarities (dark or light ink), and keeps the best. The frame is the
-outermost pixels of the image, the edge is that of the paper, an outline is the outermost pixels
-of a component.
+`search.py` calls them in this order. It finds ink and components on up to three levels, most
+often for both polarities, and keeps the best.
+
+- level: a size to which the image is scaled
+- polarity: dark ink on light paper, or light ink on dark paper
+- frame: the outermost pixels of the image
+- edge: the boundary of the paper
+- outline: the outermost pixels of a component
 """
 
 from photos.files import find_files, read_image

@@ -13,12 +13,12 @@ MIN_CONTRAST = 0.05  # of ink: the texture of the background has less
 MIN_CONTRAST_TO_NOISE = 5  # contrast of ink / standard deviation of the noise
 THRESHOLD_FACTOR = 0.85  # the thinnest parts of strokes are a little weaker than the rest
 RIM_KERNEL = 5  # pixels: around erased ink, a blurred rim of 2 pixels is erased, too
-# The centre of a component that is cut off is nearer to the edge of the paper than this share
-# of the image's shorter side.
+# A component at the edge is cut off if its centre is this near to the edge, as a share of the
+# image's shorter side.
 MAX_CUT_OFF_DEPTH = 0.2
 MIN_SIZE = 12  # pixels: longer side of a digit
 MIN_HEIGHT_TO_WIDTH = 0.45  # height / width of a digit
-MIN_INSIDE_SHARE = 0.2  # stroke length inside a drawn frame / stroke length of the frame
+MIN_INSIDE_SHARE = 0.2  # stroke length inside a drawn border / stroke length of the border
 
 
 class Components(NamedTuple):
@@ -35,8 +35,8 @@ class Components(NamedTuple):
     def score(self) -> float:
         """How much handwriting the level shows: stroke length / longer side of the level.
 
-        Only what may be whole digits counts. Otherwise, a fine level on which digits fall into
-        parts would win.
+        Only components that may be whole digits count. Otherwise, a fine level, on which
+        digits break into parts, would win.
         """
         return (self.stroke_length * self.may_be_digit).sum() / max(self.labels.shape)
 
@@ -46,8 +46,8 @@ def find_components(ink: Ink) -> Components:
     depth = distance_inside(ink.paper_mask)
     mask = to_mask(ink.contrast, ink.noise)
     contrast = erase(find_ruled_lines(mask, depth <= 1), ink.contrast, mask)
-    # The strongest ink is often cut off. Without it, the second pass has a lower threshold and
-    # finds weaker ink.
+    # The strongest component is often one that is cut off. Without it, the second pass has a
+    # lower threshold and finds weaker ink.
     for _ in range(2):
         mask = to_mask(contrast, ink.noise)
         _, labels, stats, centers = cv2.connectedComponentsWithStats(mask)
@@ -61,7 +61,7 @@ def find_components(ink: Ink) -> Components:
     may_be_digit &= height > MIN_HEIGHT_TO_WIDTH * width
     length = weighted_stroke_lengths(ink, contrast, labels, stats[:, cv2.CC_STAT_AREA])
     length[cut_off] = 0
-    length[find_drawn_frames(boxes, length * may_be_digit)] = 0
+    length[find_drawn_borders(boxes, length * may_be_digit)] = 0
     return Components(ink.dark_ink, contrast, labels, boxes, length, may_be_digit)
 
 
@@ -97,8 +97,8 @@ def is_cut_off(
     return at_edge & (near | in_corner)
 
 
-def find_drawn_frames(boxes: np.ndarray, length: np.ndarray) -> np.ndarray:
-    """The indices of components with long strokes inside, such as the frame of a table."""
+def find_drawn_borders(boxes: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """The indices of components that enclose long strokes, such as the border of a table."""
     counted = np.flatnonzero(length)
     start, stop = boxes[counted, :2], boxes[counted, 2:]
     inside = (start > start[:, None]) & (stop < stop[:, None])

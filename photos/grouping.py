@@ -1,4 +1,4 @@
-"""From connected components to digits: merge components, cut digits that touch apart."""
+"""From connected components to digits: merge components, separate digits that touch."""
 
 from typing import NamedTuple
 
@@ -11,8 +11,7 @@ from photos.strokes import mean_stroke_width
 # Sizes (longer sides) and stroke lengths are relative to those of a typical digit on the level.
 MIN_START_SIZE, MIN_START_LENGTH = 0.35, 0.1  # of a component that starts a digit
 MAX_SIZE = 3  # a larger component does not belong to a digit
-# Two components of a digit are together at most this many times as high as a digit of typical
-# size or, if it is higher, as the taller component.
+# Height of two components of a digit together / max(typical size, height of the taller one).
 MAX_HEIGHT = 1.3
 MIN_OVERLAP = 0.3  # columns that both components share / columns of the narrower one
 
@@ -83,7 +82,7 @@ def to_digit(group: list[int], components: Components) -> LevelDigit:
 
 
 def split_touching(digits: list[LevelDigit]) -> list[LevelDigit]:
-    """Cut digits that touch apart. A single digit stays whole: it may be a wide one."""
+    """Separate digits that touch. A single digit stays whole: it may be a wide one."""
     if len(digits) == 1:
         return digits
     return [piece for digit in digits for piece in cut_if_wide(digit)]

@@ -36,10 +36,10 @@ def find_ink(grey: np.ndarray, sheet: np.ndarray | None, dark_ink: bool) -> Ink:
     background = estimate_background(np.uint8(image))
     # A shadow darkens paper and dark ink by the same factor. The lower limit keeps the texture
     # of a dark table weak.
-    paper_level = np.maximum(background, np.float32(background.max() / 2 + 1))
-    divisor = paper_level if dark_ink else white
+    paper_brightness = np.maximum(background, np.float32(background.max() / 2 + 1))
+    divisor = paper_brightness if dark_ink else white
     contrast = (background - image) / divisor
-    # The background's own range is subtracted: the rims of blobs and pages are no strokes.
+    # Less the background's own range, so that borders of blobs and pages are no strokes.
     steps = cv2.subtract(range_around(np.uint8(image)), range_around(background)) / divisor
     mean, noise = measure_paper(contrast[::2, ::2][paper_mask[::2, ::2] == 1])
     return Ink(dark_ink, (contrast - mean) * paper_mask, steps, noise, paper_mask)
@@ -48,8 +48,8 @@ def find_ink(grey: np.ndarray, sheet: np.ndarray | None, dark_ink: bool) -> Ink:
 def estimate_background(grey: np.ndarray) -> np.ndarray:
     """The background of dark ink in `grey`: a morphological closing; uint8 (height, width).
 
-    It fills what is dark and narrower or lower than its kernel, and keeps the edges of shadows
-    and tables.
+    It removes dark areas that are narrower or lower than the kernel, and keeps the borders of
+    shadows and tables.
     """
     kernel = np.ones((BACKGROUND_KERNEL, BACKGROUND_KERNEL))
     grey = cv2.medianBlur(grey, GRAIN_KERNEL)

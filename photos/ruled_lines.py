@@ -5,7 +5,7 @@ import numpy as np
 
 from photos.strokes import mean_stroke_width
 
-MIN_RUN = 40  # pixels: a ruled line has straight runs as long as this, a digit seldom
+MIN_RUN = 40  # pixels: a ruled line has straight runs as long as this, a digit rarely has one
 RUN_OFFSET = 5  # pixels: a run of a slanting line may drift this far sideways
 MIN_LENGTH_SHARE = 0.25  # of a ruled line, as a share of the image's longer side
 # Largest thickness of a ruled line, and largest gap in it: these pixels plus this share of the

@@ -19,7 +19,7 @@ from photos.text_lines import has_space_before, order_lines
 # own. All limits in pixels are the same on each level.
 LEVEL_SIDES = 128, 448  # pixels of the longer side
 MIN_LEVEL_SIDE = 80  # pixels: smaller images are enlarged
-MARGIN_BELOW = 24  # pixels: a smaller image gets a margin, since its digit fills it
+MARGIN_BELOW = 24  # pixels: a smaller image gets a margin, as its digit fills it
 ONE_POLARITY_BELOW = 128  # pixels: a smaller image has one background, seen at its frame
 SHEET_ABOVE = 384  # pixels: only a larger image may show a sheet of paper on a table
 MIN_SCORE = 0.012  # of writing: weighted stroke length / longer side of the level
@@ -67,7 +67,7 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
 
 
 def find_paper_at_frame(grey: np.ndarray) -> tuple[bool, float]:
-    """Whether the paper is light, and its brightness; at the frame, most pixels are paper."""
+    """Whether the paper is light, and how bright it is: most pixels of the frame are paper."""
     frame = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     is_light = frame > (grey.min() + grey.max()) / 2
     light_paper = bool(is_light.mean() > 0.5)
@@ -85,7 +85,8 @@ def find_writing(grey: np.ndarray) -> Components:
     found: list[Components] = []
     for side in [*coarser, max(longest, MIN_LEVEL_SIDE)]:
         if side > LEVEL_SIDES[-1]:
-            # To save time. Light ink that leads may be a sheet, so then both are tried.
+            # If dark ink leads, light ink is skipped, to save time. If light ink leads, both
+            # are tried: it may be a sheet.
             best = max(found, key=lambda components: components.score)
             polarities = [True] if best.dark_ink and best.score > MIN_SCORE else polarities
         for dark_ink in polarities:

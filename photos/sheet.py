@@ -11,7 +11,8 @@ EDGE_KERNEL = 5  # pixels: wider than a sharp edge
 MAX_EDGE_RATIO = 0.85  # darker side / brighter side of a sharp edge
 MIN_AREA = 0.06  # of a sheet, as a share of the image
 MIN_CONVEXITY = 0.93  # area of a sheet / area of its convex hull
-MAX_AT_FRAME = 0.3  # of a sheet's outline, as a share; of the lit part beside a shadow, more is
+# Share of a sheet's outline on the frame. The lit region beside a shadow has more.
+MAX_AT_FRAME = 0.3
 MAX_AROUND_TO_SHEET = 0.8  # median brightness outside the sheet / brightness of its pixels
 MIN_BRIGHT_SHARE = 0.92  # of a sheet's pixels; fewer are bright inside a large light 0
 
@@ -19,9 +20,9 @@ MIN_BRIGHT_SHARE = 0.92  # of a sheet's pixels; fewer are bright inside a large 
 def find_sheet(grey: np.ndarray) -> np.ndarray | None:
     """A small mask of the sheet of paper in a grey image (height, width), if there is one.
 
-    A sheet is the largest region without sharp edges that is convex, mostly inside the image
-    and brighter than the rest of it. The lit part beside a shadow also has a sharp edge, but
-    much of its outline is on the frame. The mask is uint8, its longer side SEARCH_SIDE pixels.
+    Regions are smooth areas between sharp steps of brightness. The sheet is the largest that is
+    convex, mostly inside the image and brighter than the rest of it. The mask is uint8, its
+    longer side SEARCH_SIDE pixels.
     """
     grey = resize(grey, SEARCH_SIDE)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (WRITING_KERNEL, WRITING_KERNEL))

@@ -29,7 +29,7 @@ def weighted_stroke_lengths(
     mask = np.uint8(labels > 0)
     inside = np.flatnonzero(mask)
     outline = np.flatnonzero(mask & ~cv2.erode(mask, np.ones((3, 3))))
-    # Where two components are near, one of them has the pixels between them.
+    # Pixels between two near components belong to one of them.
     owner = np.int32(cv2.dilate(np.float32(labels), np.ones((RING_KERNEL, RING_KERNEL))))
     ring = np.flatnonzero((owner > 0) & (cv2.dilate(mask, np.ones((3, 3))) == 0))
 

@@ -1,6 +1,6 @@
 """Whatever is wrong with what a user gives: one message, status 2, nothing of the user's lost.
 
-Each table has what is wrong, and what the message has to say of it.
+Each table lists inputs, and a part of the expected message.
 """
 
 import gzip
