@@ -198,7 +198,6 @@ def test_a_model_of_three_inputs(check):
 
 
 def png(*size, value=0, mode="L"):
-    """The bytes of a PNG file of one grey; the mode "LA" is transparent."""
     file = io.BytesIO()
     Image.new(mode, size, value).save(file, "png")
     return file.getvalue()
