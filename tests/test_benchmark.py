@@ -28,10 +28,9 @@ def test_training_takes_the_runs_in_turn(monkeypatch, capsys, random_npz):
     monkeypatch.setattr(benchmark, "in_fresh_process", measure)
     benchmark.main(["training", "--data", str(random_npz)])
     assert calls == [(loop, 0), (train_py, 0), (loop, 1), (train_py, 1), (loop, 2)]
-    table, versions = capsys.readouterr().out.split("\n\n")
+    table, _ = capsys.readouterr().out.split("\n\n")
     expected = "| train.py | 2 | 98.50 ± 0.71 % | 10.5 s | 40.5 s | 0.26 | 1.00 |"
     assert table.splitlines()[-1] == expected
-    assert versions.startswith("python 3.")
     with pytest.raises(RuntimeError, match="status 2"):
         train_py("nowhere.npz", 0)
 

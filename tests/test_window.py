@@ -172,6 +172,7 @@ def test_reading_is_shown_for_the_digit_drawn_last_or_clicked_on(pen):
     assert pen.texts() == ["Draw digits here"]
     pen.draw(ONE)
     pen.draw(BAR)
+    assert pen.window.focus == pytest.approx(BAR[-1], abs=2)
     assert pen.texts() == ["2 pieces", "0", "1", "90.0 %", "10.0 %"]
     blue, green = pen.shows(BLUE), pen.shows(GREEN)
     assert len(green) > 2000  # the bar of the 1, and box and label
