@@ -1,6 +1,7 @@
 """Plot arrays to picture files."""
 
 import math
+import textwrap
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ MAX_CELL_WIDTH = 0.6  # inches: width of a plotted cell
 LABEL_POINTS_PER_INCH = 30
 CHARACTERS_PER_INCH = 12  # characters of a file's name that fit into an inch
 MAX_TEST_IMAGES = 50  # a plot shows at most ten rows of five
+TITLE_CHARACTERS_PER_INCH = 9  # characters of a figure's title that fit into an inch
 
 
 def plot_training_curves(
@@ -143,8 +145,10 @@ def plot_predictions(
     if shown < len(images):
         title += f" (the first {shown} of {len(images):,})"
     rows, columns = math.ceil(shown / 5), min(5, shown)
-    figure = Figure(figsize=(max(5, 1.9 * columns), 2.4 * rows + 0.6), dpi=DPI)
+    width = max(5, 1.9 * columns)
+    figure = Figure(figsize=(width, 2.4 * rows + 0.6), dpi=DPI)
     figure.set_layout_engine("constrained", h_pad=0.08, w_pad=0.08)
+    title = textwrap.fill(title, int(TITLE_CHARACTERS_PER_INCH * width))
     figure.suptitle(title, parse_math=False)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid[shown:]:
