@@ -265,7 +265,7 @@ def batches(
         order = order.rebatch(batch_size, drop_remainder=True)
     else:
         order = tf.data.Dataset.range(len(x)).batch(batch_size)
-    # Autotuning is off: to close an iterator could take 3 s, until its thread has ended.
+    # Autotuning is off: with it, an iterator sometimes waits 3 s at its end for a thread.
     options = tf.data.Options()
     options.autotune.enabled = False
     return (

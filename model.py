@@ -233,8 +233,8 @@ def load_model(path: str) -> keras.Model:
     if not fits:
         raise InputError(f"{path} maps {shape} to {outputs}, expected 28 x 28 pixels to (10,)")
     model = keras.Sequential([keras.Input((28, 28)), keras.layers.Reshape(shape), loaded])
-    # Probabilities are at least 0, and their sum is 1. Other outputs may have this sum for one
-    # image by chance, but not for all 784.
+    # Probabilities have the sum 1 for any image. Other outputs may have it for one image by
+    # chance, but not for all 784. Negative outputs count as 0: they must not balance a sum.
     sums = model(np.eye(784).reshape(-1, 28, 28)).numpy().clip(0).sum(axis=1)
     if not np.allclose(sums, 1, atol=1e-3):
         raise InputError(f"{path}: its outputs are not probabilities; end it with a softmax")

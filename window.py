@@ -246,7 +246,7 @@ class DrawingWindow:
             is_click = np.ptp(stroke, axis=0).max() < MAX_CLICK
             if not is_click or not (distances(self.answer.boxes, self.focus) == 0).any():
                 self.history.append([*self.strokes, stroke])
-            self.changed = True  # a reading during a click has taken it for a dot
+            self.changed = True  # a reading during the click may show a dot
             self.redraw()
 
     def position(self, event: MouseEvent) -> tuple[float, float]:

@@ -39,7 +39,7 @@ def find_ink(grey: np.ndarray, sheet: np.ndarray | None, dark_ink: bool) -> Ink:
     paper_brightness = np.maximum(background, np.float32(background.max() / 2 + 1))
     divisor = paper_brightness if dark_ink else white
     contrast = (background - image) / divisor
-    # Less the background's own range, so that borders of blobs and pages are no strokes.
+    # The background's own range is subtracted: the borders of blobs and pages are no strokes.
     steps = cv2.subtract(range_around(np.uint8(image)), range_around(background)) / divisor
     mean, noise = measure_paper(contrast[::2, ::2][paper_mask[::2, ::2] == 1])
     return Ink(dark_ink, (contrast - mean) * paper_mask, steps, noise, paper_mask)
