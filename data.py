@@ -52,8 +52,8 @@ class Mnist(NamedTuple):
 
     x_train: np.ndarray
     y_train: np.ndarray
-    x_test: np.ndarray  # or validation images, see `split`
-    y_test: np.ndarray
+    x_eval: np.ndarray  # the test set or, after `hold_out`, the validation images
+    y_eval: np.ndarray
     name: str  # for printed lines and plot titles
     split: str = "test"  # or "validation", after `hold_out`
     bundled: bool = False  # the bundled digits, not the whole of MNIST
@@ -73,7 +73,7 @@ def load_mnist(path: str | Path | None = None) -> Mnist:
         arrays = read_idx_folder(path) if os.path.isdir(path) else read_npz(path)
         # A file name need not be valid text, but is printed and drawn.
         name = Path(path).resolve().name.encode(errors="replace").decode()
-        return Mnist(**arrays, name=name)
+        return Mnist(*arrays, name=name)
     if not KERAS_FILE.exists():
         try:
             download(KERAS_URL, KERAS_FILE)
@@ -88,14 +88,14 @@ def load_mnist(path: str | Path | None = None) -> Mnist:
             )
             return load_bundled()
     try:
-        return Mnist(**read_npz(KERAS_FILE), name="MNIST")
+        return Mnist(*read_npz(KERAS_FILE), name="MNIST")
     except InputError as error:
         raise InputError(f"{error}; delete it to download it again") from error
 
 
 def load_bundled() -> Mnist:
     """The 5,000 MNIST images in `assets/`: 4,000 to train on, 1,000 to test with."""
-    return Mnist(**read_npz(BUNDLED_FILE), name="the bundled digits", bundled=True)
+    return Mnist(*read_npz(BUNDLED_FILE), name="the bundled digits", bundled=True)
 
 
 def download(url: str, path: Path) -> None:
@@ -125,8 +125,8 @@ def download(url: str, path: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def read_npz(path: str | Path) -> dict[str, np.ndarray]:
-    """The four checked arrays of an `.npz` file in Keras's layout."""
+def read_npz(path: str | Path) -> tuple[np.ndarray, ...]:
+    """The four checked arrays (see ARRAY_NAMES) of an `.npz` file in Keras's layout."""
     with open(path, "rb"):  # a missing or unreadable file is an OSError that says so
         pass
     if not zipfile.is_zipfile(path):
@@ -141,7 +141,7 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
     return check_arrays(arrays, dict.fromkeys(ARRAY_NAMES, path))
 
 
-def read_idx_folder(folder: str | Path) -> dict[str, np.ndarray]:
+def read_idx_folder(folder: str | Path) -> tuple[np.ndarray, ...]:
     """The four checked arrays of the original IDX files in a folder or in folders below it."""
     files = {name: find_idx_file(Path(folder), names) for name, names in IDX_FILES.items()}
     arrays = {
@@ -191,8 +191,8 @@ def read_idx(path: Path, ndim: int) -> np.ndarray:
     return np.frombuffer(raw, np.uint8, offset=header_size).reshape(shape)
 
 
-def check_arrays(arrays: dict[str, np.ndarray], files: dict) -> dict[str, np.ndarray]:
-    """Return `arrays` if they are labelled 28 x 28 images, or else raise InputError."""
+def check_arrays(arrays: dict[str, np.ndarray], files: dict) -> tuple[np.ndarray, ...]:
+    """Return the arrays if they are labelled 28 x 28 images, or else raise InputError."""
     for name, array in arrays.items():
         where = f"{files[name]}: {name}"
         if name.startswith("x"):
@@ -215,7 +215,7 @@ def check_arrays(arrays: dict[str, np.ndarray], files: dict) -> dict[str, np.nda
                 raise InputError(
                     f"{where} has labels {array.min()} to {array.max()}, expected 0 to 9"
                 )
-    return arrays
+    return tuple(arrays.values())
 
 
 def hold_out(mnist: Mnist, count: int) -> Mnist:
@@ -231,8 +231,8 @@ def hold_out(mnist: Mnist, count: int) -> Mnist:
     return mnist._replace(
         x_train=mnist.x_train[:remaining],
         y_train=mnist.y_train[:remaining],
-        x_test=mnist.x_train[remaining:],
-        y_test=mnist.y_train[remaining:],
+        x_eval=mnist.x_train[remaining:],
+        y_eval=mnist.y_train[remaining:],
         split="validation",
     )
 

@@ -160,7 +160,8 @@ def predict(args: argparse.Namespace) -> None:
         elif args.pictures:
             rows = predict_pictures(model, args.pictures, args.output, plot_path)
         else:
-            rows = predict_test_images(model, args, plot_path)
+            mnist = load_test_data(args.data, args.model)
+            rows = predict_test_images(model, mnist, args.count, args.mistakes, plot_path)
         if not rows:  # the user has closed the window without drawing
             return
         if csv_path:
@@ -394,19 +395,26 @@ def to_answer(reading: Reading) -> "Answer":
 
 
 def predict_test_images(
-    model: "keras.Model", args: argparse.Namespace, plot_path: Path
+    model: "keras.Model",
+    mnist: data.Mnist,
+    count: int | None,
+    mistakes: bool,
+    plot_path: Path,
 ) -> list[dict]:
-    """Read all test images; print and plot the first ones, or the most confident mistakes."""
+    """Read all test images; print and plot `count` of them.
+
+    These are the first ones or, if `mistakes`, the most confident mistakes. Returns the rows of
+    the table.
+    """
     from plots import percent, plot_predictions
 
-    mnist = load_test_data(args)
-    x_test, y_true = mnist.x_test, mnist.y_test
-    count = args.count or min(DEFAULT_COUNT, len(x_test))
+    x_test, y_true = mnist.x_eval, mnist.y_eval
+    count = count or min(DEFAULT_COUNT, len(x_test))
     if count > len(x_test):
         raise InputError(f"--count {count} is more than the {len(x_test):,} test images")
     probabilities = model.predict(data.batches(x_test, y_true), verbose=0)
     y_pred, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    if args.mistakes:
+    if mistakes:
         shown = most_confident_mistakes(y_true, y_pred, confidence)[:count]
         title = f"Most confident mistakes in the {len(x_test):,} test images"
         if len(shown) == 0:
@@ -437,16 +445,16 @@ def predict_test_images(
     return rows
 
 
-def load_test_data(args: argparse.Namespace) -> data.Mnist:
-    """Load `--data`, or else the data that metrics.json beside the model names, or else MNIST.
+def load_test_data(path: str | None, model_path: str) -> data.Mnist:
+    """Load `path`, or else the data that metrics.json beside the model names, or else MNIST.
 
     Raises InputError if that data is missing, or if the model was trained on all of MNIST and
     only the bundled digits are there: they are part of MNIST's training set.
     """
-    if args.data is not None:
-        return data.load_mnist(args.data)
+    if path is not None:
+        return data.load_mnist(path)
     try:
-        metrics = json.loads(Path(args.model).with_name("metrics.json").read_text())
+        metrics = json.loads(Path(model_path).with_name("metrics.json").read_text())
         trained_on, bundled = metrics["data"], metrics["bundled_digits"]
     except (OSError, ValueError, KeyError, TypeError):  # a model from elsewhere
         return data.load_mnist()

@@ -132,7 +132,7 @@ def train(args: argparse.Namespace) -> None:
 
     with replace_on_success(args.output) as folder:
         training_batches = batches(mnist.x_train, mnist.y_train, args.batch_size, training=True)
-        evaluation_batches = batches(mnist.x_test, mnist.y_test)
+        evaluation_batches = batches(mnist.x_eval, mnist.y_eval)
         history, seconds = fit(
             training_model,
             training_batches,
@@ -144,7 +144,7 @@ def train(args: argparse.Namespace) -> None:
         fold_batch_normalization(training_model, model)
         loss, accuracy = model.evaluate(evaluation_batches, verbose=0)
         y_pred = model.predict(evaluation_batches, verbose=0).argmax(axis=1)
-        matrix = confusion_matrix(mnist.y_test, y_pred)
+        matrix = confusion_matrix(mnist.y_eval, y_pred)
 
         model.save(folder / "model.keras")
         save_history(folder / "history.csv", history)
@@ -194,7 +194,7 @@ def run_configuration(
         "dataset": mnist.name,
         "bundled_digits": mnist.bundled,
         "training_images": len(mnist.x_train),
-        f"{mnist.split}_images": len(mnist.x_test),
+        f"{mnist.split}_images": len(mnist.x_eval),
         "network": "-".join(["784", *(str(layer.units) for layer in model.layers[1:])]),
         "parameters": model.count_params(),
         "versions": {
@@ -210,14 +210,14 @@ def print_configuration(configuration: Mapping[str, Any], split: str) -> None:
     """Print the data, the network and how it will be trained."""
     epochs, images = configuration["epochs"], configuration["training_images"]
     steps, batch_size = configuration["steps_per_epoch"], configuration["batch_size"]
-    augmented = "with" if configuration["augment"] else "no"
+    augmentation = "with augmentation" if configuration["augment"] else "no augmentation"
     print(
         f"Data: {configuration['dataset']}, {images:,} training images, "
         f"{configuration[f'{split}_images']:,} {split} images\n"
         f"Network: {configuration['network']}, {configuration['parameters']:,} parameters\n"
         f"Training: {epochs} epoch{'s' if epochs > 1 else ''} of "
         f"{steps:,} batches of {batch_size} images, "
-        f"learning rate up to {configuration['learning_rate']}, {augmented} augmentation",
+        f"learning rate up to {configuration['learning_rate']}, {augmentation}",
         flush=True,
     )
 

@@ -38,7 +38,7 @@ def plain_loop(path: str, seed: int, batch_size: int) -> dict:
 
     mnist = load_mnist(path)
     training = normalize(mnist.x_train).astype("float32"), mnist.y_train
-    test = normalize(mnist.x_test).astype("float32"), mnist.y_test
+    test = normalize(mnist.x_eval).astype("float32"), mnist.y_eval
     keras.utils.set_random_seed(seed)
     model = build_model()
     start = time.perf_counter()
@@ -82,7 +82,7 @@ def mnist_images(path: str) -> Iterator[tuple[str, str, Any]]:
     from PIL import Image
 
     mnist = load_mnist(path)
-    for image, label in zip(mnist.x_test, mnist.y_test.astype(str), strict=True):
+    for image, label in zip(mnist.x_eval, mnist.y_eval.astype(str), strict=True):
         yield "MNIST's test set, given directly", label, normalize(image)[None]
         yield "MNIST's test set, as pictures", label, search(Image.fromarray(image))
 

@@ -15,8 +15,8 @@ from model import keras
 
 
 def assert_same(loaded, arrays):
-    for name, array in arrays.items():
-        np.testing.assert_array_equal(getattr(loaded, name), array)
+    for array, expected in zip(loaded[:4], arrays.values(), strict=True):
+        np.testing.assert_array_equal(array, expected)
 
 
 def test_load_npz(random_digits, random_npz, tmp_path):
@@ -62,9 +62,9 @@ def test_one_of_two_data_sets_is_not_taken_at_random(tmp_path, random_digits):
 
 
 def test_hold_out_takes_the_last_training_images(random_digits):
-    held = data.hold_out(data.Mnist(**random_digits, name="random"), 15)
+    held = data.hold_out(data.Mnist(*random_digits.values(), name="random"), 15)
     x, y = random_digits["x_train"], random_digits["y_train"]
-    assert_same(held, dict(x_train=x[:25], y_train=y[:25], x_test=x[25:], y_test=y[25:]))
+    assert_same(held, dict(x_train=x[:25], y_train=y[:25], x_eval=x[25:], y_eval=y[25:]))
 
 
 def test_evaluation_batches_are_all_images_in_order(random_digits):
@@ -165,7 +165,7 @@ def test_mnist_is_kept_where_keras_keeps_it(tmp_path, random_npz):
 
 
 def test_bundled_digits_are_balanced_and_mixed(bundled_digits):
-    for labels, count in [(bundled_digits.y_train, 400), (bundled_digits.y_test, 100)]:
+    for labels, count in [(bundled_digits.y_train, 400), (bundled_digits.y_eval, 100)]:
         np.testing.assert_array_equal(np.bincount(labels), [count] * 10)
         assert len(set(labels[:50])) == 10
 
@@ -173,7 +173,7 @@ def test_bundled_digits_are_balanced_and_mixed(bundled_digits):
 def test_bundled_digits_are_training_images_of_mnist(mnist_npz, bundled_digits):
     mnist = data.load_mnist(mnist_npz)
     known = {x.tobytes(): y for x, y in zip(mnist.x_train, mnist.y_train, strict=True)}
-    x = np.concatenate([bundled_digits.x_train, bundled_digits.x_test])
-    y = np.concatenate([bundled_digits.y_train, bundled_digits.y_test])
+    x = np.concatenate([bundled_digits.x_train, bundled_digits.x_eval])
+    y = np.concatenate([bundled_digits.y_train, bundled_digits.y_eval])
     assert [known.get(image.tobytes()) for image in x] == y.tolist()
     assert len({image.tobytes() for image in x}) == 5000

@@ -142,7 +142,7 @@ def test_a_digit_has_mnists_size_place_and_strength(seven):
 
 
 def test_mnist_digits_pass_almost_unchanged(bundled_digits):
-    mnist = data.normalize(bundled_digits.x_test[:100])
+    mnist = data.normalize(bundled_digits.x_eval[:100])
     seen = np.array([only_digit(image).pixels for image in mnist])
     assert np.abs(seen - mnist).mean() < 0.04
 
@@ -373,7 +373,7 @@ def test_pictures_of_odd_shapes_are_searched_too(shape):
 @pytest.mark.parametrize("side", [12, 28, 64, 200])
 @pytest.mark.parametrize("margin", [0, 0.05, 0.1])
 def test_digits_cropped_to_their_box_are_read(trained_model, bundled_digits, side, margin):
-    digits = data.normalize(bundled_digits.x_test[:60])
+    digits = data.normalize(bundled_digits.x_eval[:60])
     probabilities = trained_model(digits).numpy()
     sure = np.flatnonzero(probabilities.max(axis=1) > 0.99)
     assert len(sure) > 25

@@ -2,7 +2,6 @@ import csv
 import re
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -54,11 +53,11 @@ def test_mistakes(predict_main, tmp_path, monkeypatch, trained_model, bundled_di
     status, printed = predict_main("--mistakes", "--count", 4, "--csv", table)
     assert status == 0
     assert printed.out.count("wrong: it is a") == 4
-    probabilities = trained_model(data.normalize(bundled_digits.x_test)).numpy()
-    y_true, y_pred = bundled_digits.y_test, probabilities.argmax(axis=1)
+    probabilities = trained_model(data.normalize(bundled_digits.x_eval)).numpy()
+    y_true, y_pred = bundled_digits.y_eval, probabilities.argmax(axis=1)
     sureness = np.where(y_pred == y_true, 0, probabilities.max(axis=1))
     worst = np.argsort(-sureness)[:4]
-    images = data.normalize(bundled_digits.x_test[worst])
+    images = data.normalize(bundled_digits.x_eval[worst])
     for given, expected in zip(
         drawn, (images, y_pred[worst], sureness[worst], y_true[worst]), strict=False
     ):
@@ -66,15 +65,19 @@ def test_mistakes(predict_main, tmp_path, monkeypatch, trained_model, bundled_di
     assert drawn[4] == "Most confident mistakes in the 1,000 test images of the bundled digits"
     rows = read_csv(table)
     assert list(rows[0]) == ["image", "digits", "confidence", "true digit"]
-    right = {name: getattr(bundled_digits, name)[:5] for name in data.ARRAY_NAMES}
-    np.savez(tmp_path / "right.npz", **right | {"y_test": y_pred[:5]})
-    assert predict_main("--data", tmp_path / "right.npz")[0] == 0  # fewer than 10 are shown
-    _, printed = predict_main("--mistakes", "--data", tmp_path / "right.npz")
-    assert printed.err.endswith("error: no mistakes to show: all 5 are read correctly\n")
     for row, i in zip(rows, worst, strict=True):
         expected = [f"test image {i}", str(y_pred[i]), f"{sureness[i]:.3f}", str(y_true[i])]
         row["confidence"] = f"{float(row['confidence']):.3f}"
         assert list(row.values()) == expected
+
+
+def test_few_images_without_mistakes(predict_main, tmp_path, trained_model, random_digits):
+    file, images = tmp_path / "few.npz", random_digits["x_test"][:5]
+    y_pred = trained_model(data.normalize(images)).numpy().argmax(axis=1)
+    np.savez(file, **random_digits | {"x_test": images, "y_test": y_pred})
+    assert predict_main("--data", file)[0] == 0  # fewer than 10 are shown
+    _, printed = predict_main("--mistakes", "--data", file)
+    assert printed.err.endswith("error: no mistakes to show: all 5 are read correctly\n")
 
 
 @pytest.mark.parametrize(
@@ -99,14 +102,12 @@ def test_where_test_images_are_from(tmp_path, random_npz, monkeypatch, metrics, 
     monkeypatch.setattr(data, "KERAS_URL", kept.as_uri())
     if metrics:
         Path("metrics.json").write_text(metrics)
-    args = SimpleNamespace(data=None, model="model.keras")
     try:
-        loaded = predict.load_test_data(args).name
+        loaded = predict.load_test_data(None, "model.keras").name
     except InputError as error:
         loaded = str(error)
     assert re.fullmatch(expected, loaded)
-    args.data = data.BUNDLED_FILE
-    assert predict.load_test_data(args).name == "mnist-5k.npz"
+    assert predict.load_test_data(data.BUNDLED_FILE, "model.keras").name == "mnist-5k.npz"
 
 
 # --- a person's own pictures
@@ -127,7 +128,7 @@ def own(tmp_path, bundled_digits):
     """A folder of pictures of one digit each, named 1.png to 10.png."""
     folder = tmp_path / "own"
     folder.mkdir()
-    for number, digit in enumerate(bundled_digits.x_test[:10], start=1):
+    for number, digit in enumerate(bundled_digits.x_eval[:10], start=1):
         written([digit]).save(folder / f"{number}.png")
     return folder
 
@@ -148,7 +149,7 @@ def test_own_images_are_read_in_natural_order(predict_main, own, tmp_path, bundl
     assert printed.err == "predict.py: left out 1 file of another type: notes.txt\n"
     rows = read_csv(table)
     assert [row["image"] for row in rows] == [f"{own}/{n}.png" for n in range(1, 11)]
-    y_true = map(str, bundled_digits.y_test)
+    y_true = map(str, bundled_digits.y_eval)
     assert sum(row["digits"] == y for row, y in zip(rows, y_true, strict=False)) >= 9
     lines = printed.out.splitlines()
     assert lines[0].startswith(f"{own}/1.png  {rows[0]['digits']}  ")
@@ -158,12 +159,12 @@ def test_own_images_are_read_in_natural_order(predict_main, own, tmp_path, bundl
 
 
 def test_a_page_is_read_line_by_line(predict_main, trained_model, tmp_path, bundled_digits):
-    probabilities = trained_model(data.normalize(bundled_digits.x_test)).numpy()
+    probabilities = trained_model(data.normalize(bundled_digits.x_eval)).numpy()
     sure = np.flatnonzero(probabilities.max(axis=1) > 0.99)[:12]
-    lines = bundled_digits.x_test[sure].reshape(2, 6, 28, 28)
+    lines = bundled_digits.x_eval[sure].reshape(2, 6, 28, 28)
     written(*lines).save(tmp_path / "note.png")
     status, printed = predict_main(tmp_path / "note.png", "--csv", tmp_path / "t.csv")
-    text = "".join(map(str, bundled_digits.y_test[sure]))
+    text = "".join(map(str, bundled_digits.y_eval[sure]))
     (row,) = read_csv(tmp_path / "t.csv")
     assert (status, row["digits"]) == (0, f"{text[:6]} / {text[6:]}")
     share = 100 * float(row["confidence"])
@@ -199,7 +200,7 @@ def test_unreadable_images_do_not_stop_the_others(predict_main, own, tmp_path, b
     Image.new("L", (100, 100), "white").save(own / "4.png")
     for number in range(6):
         (own / f"{number}.txt").write_text("named, and left out")
-    pages = [written([digit]) for digit in bundled_digits.x_test[:3]]
+    pages = [written([digit]) for digit in bundled_digits.x_eval[:3]]
     pages[0].save(own / "5.tif", save_all=True, append_images=pages[1:])
     # The option stands between the pictures, as it may.
     status, printed = predict_main(own, "--csv", table, "nowhere.png")
@@ -268,14 +269,14 @@ def test_the_least_certain_are_drawn(predict_main, own, bundled_digits, monkeypa
     assert title.endswith(": the 3 least certain of 10 pictures")
     assert unsure == predict.UNSURE_BELOW
     for panel in panels:
-        mnist = bundled_digits.x_test[int(panel.name.removesuffix(".png")) - 1] / 255
+        mnist = bundled_digits.x_eval[int(panel.name.removesuffix(".png")) - 1] / 255
         assert panel.image.mean() > 128  # as it was given, dark on light
         assert np.abs(panel.pixels[0] - mnist).mean() < 0.1
         assert f"{panel.name}  {panel.y_pred[0]}" in printed.out
 
 
 def test_large_pictures_are_drawn_small(predict_main, tmp_path, bundled_digits, drawn):
-    written(bundled_digits.x_test[:1]).resize((1500, 1600)).save(tmp_path / "x.png")
+    written(bundled_digits.x_eval[:1]).resize((1500, 1600)).save(tmp_path / "x.png")
     predict_main(tmp_path / "x.png")
     ((panel,), *_) = drawn
     assert panel.line_lengths == [1]

@@ -155,8 +155,8 @@ def test_whole_run_on_the_bundled_digits(bundled_run):
 
 
 def test_metrics_are_those_of_the_saved_model(bundled_run, bundled_digits, trained_model):
-    metrics, y_true = saved_metrics(bundled_run[0] / "outputs"), bundled_digits.y_test
-    y_pred = trained_model(data.normalize(bundled_digits.x_test)).numpy().argmax(axis=1)
+    metrics, y_true = saved_metrics(bundled_run[0] / "outputs"), bundled_digits.y_eval
+    y_pred = trained_model(data.normalize(bundled_digits.x_eval)).numpy().argmax(axis=1)
     assert metrics["test_errors"] == np.sum(y_true != y_pred)
     assert metrics["test_accuracy"] == pytest.approx(np.mean(y_true == y_pred))
     recall = [np.mean(y_pred[y_true == digit] == digit) for digit in range(10)]
