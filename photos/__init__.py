@@ -3,10 +3,9 @@
 | step | file |
 |---|---|
 | path -> upright RGB image | files.py |
-| grey image -> ink | sheet.py, ink.py |
-| ink -> connected components | components.py with ruled_lines.py and strokes.py |
-| connected components -> digits | grouping.py |
-| digits -> text lines | text_lines.py |
+| grey image -> sheet of paper, ink | ink.py |
+| ink -> connected components | components.py, strokes.py |
+| connected components -> digits, text lines | grouping.py |
 | digit -> 28 x 28 | mnist_form.py |
 
 `search.py` calls them in this order. It finds ink and components on up to three levels, most

@@ -6,8 +6,7 @@ import cv2
 import numpy as np
 
 from photos.ink import Ink
-from photos.ruled_lines import find_ruled_lines
-from photos.strokes import distance_inside, weighted_stroke_lengths
+from photos.strokes import distance_inside, find_ruled_lines, weighted_stroke_lengths
 
 MIN_CONTRAST = 0.05  # of ink: the texture of the background has less
 MIN_CONTRAST_TO_NOISE = 5  # contrast of ink / standard deviation of the noise
@@ -24,7 +23,6 @@ MIN_INSIDE_SHARE = 0.2  # stroke length inside a drawn border / stroke length of
 class Components(NamedTuple):
     """The connected components of ink on one level: n labels, 0 is the rest of the image."""
 
-    dark_ink: bool  # the polarity: dark on light, or light on dark
     contrast: np.ndarray  # (height, width): of the ink without what was erased
     labels: np.ndarray  # (height, width)
     boxes: np.ndarray  # (n, 4): left, top, right, bottom
@@ -51,18 +49,18 @@ def find_components(ink: Ink) -> Components:
     for _ in range(2):
         mask = to_mask(contrast, ink.noise)
         _, labels, stats, centers = cv2.connectedComponentsWithStats(mask)
-        cut_off = is_cut_off(labels, stats, centers, depth)
+        boxes = np.hstack([stats[:, :2], stats[:, :2] + stats[:, 2:4]])
+        cut_off = find_cut_off(labels, boxes, centers, depth)
         if not cut_off.any():
             break
         contrast = erase(np.uint8(cut_off)[labels], contrast, mask)
-    boxes = np.hstack([stats[:, :2], stats[:, :2] + stats[:, 2:4]])
     width, height = stats[:, 2], stats[:, 3]
     may_be_digit = np.maximum(width, height) >= MIN_SIZE
     may_be_digit &= height > MIN_HEIGHT_TO_WIDTH * width
     length = weighted_stroke_lengths(ink, contrast, labels, stats[:, cv2.CC_STAT_AREA])
     length[cut_off] = 0
     length[find_drawn_borders(boxes, length * may_be_digit)] = 0
-    return Components(ink.dark_ink, contrast, labels, boxes, length, may_be_digit)
+    return Components(contrast, labels, boxes, length, may_be_digit)
 
 
 def to_mask(contrast: np.ndarray, noise: float) -> np.ndarray:
@@ -79,21 +77,19 @@ def erase(erased: np.ndarray, contrast: np.ndarray, mask: np.ndarray) -> np.ndar
     return np.where(rim & (erased | ~mask), 0, contrast)
 
 
-def is_cut_off(
-    labels: np.ndarray, stats: np.ndarray, centers: np.ndarray, depth: np.ndarray
+def find_cut_off(
+    labels: np.ndarray, boxes: np.ndarray, centers: np.ndarray, depth: np.ndarray
 ) -> np.ndarray:
-    """Whether each component is cut off by the edge of the paper: (n,).
+    """Which components are cut off by the edge of the paper: bool (n,).
 
-    It touches the edge, and either its centre is near the edge or it lies in a corner of the
-    image. `labels`, `stats` (n, 5) and `centers` (n, 2) are OpenCV's, `depth` (height, width)
-    is the distance in pixels from the edge.
+    They touch the edge, and their centre is near it or they lie in a corner of the image.
+    `depth` (height, width) is the distance in pixels from the edge.
     """
-    at_edge = np.bincount(labels[depth <= 1], minlength=len(stats)) > 0
+    at_edge = np.bincount(labels[depth <= 1], minlength=len(boxes)) > 0
     at_edge[0] = False
     x, y = centers.astype(int).T
     near = depth[y, x] < MAX_CUT_OFF_DEPTH * min(labels.shape)
-    size = labels.shape[::-1]
-    in_corner = ((stats[:, :2] == 0) ^ (stats[:, :2] + stats[:, 2:4] == size)).all(axis=1)
+    in_corner = ((boxes[:, :2] == 0) ^ (boxes[:, 2:] == labels.shape[::-1])).all(axis=1)
     return at_edge & (near | in_corner)
 
 

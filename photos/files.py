@@ -83,34 +83,26 @@ def read_image(path: str | Path) -> Image.Image:
 def to_upright_rgb(image: Image.Image, full_side: int | None = None) -> Image.Image:
     """An image of any mode as upright RGB, its longer side at most MAX_SIDE pixels.
 
-    `image.info["shrink_factor"]` is `full_side` divided by the image's longer side; by default,
-    `full_side` is the longer side of the image given.
+    Transparent parts become white, or black if the drawing is light. `full_side` is the longer
+    side of the file's image, if `image` was decoded at reduced size; `info["shrink_factor"]` of
+    the result is `full_side` / its longer side.
     """
     full_side = full_side or max(image.size)
-    image = to_rgb(ImageOps.exif_transpose(image))
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith(("I", "F")):  # the brightest value becomes white
+        values = np.nan_to_num(np.asarray(image, np.float32))
+        values -= min(values.min(), 0)
+        image = Image.fromarray(np.uint8(255 * values / max(values.max(), 1e-6)))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        opacity = np.asarray(image.getchannel("A"), np.float32)
+        brightness = np.average(to_grey(image), weights=opacity) if opacity.any() else 0
+        backdrop = Image.new("RGBA", image.size, "white" if brightness <= 0.5 else "black")
+        image = Image.alpha_composite(backdrop, image)
+    image = image.convert("RGB")
     image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BOX)
     image.info["shrink_factor"] = full_side / max(image.size)
     return image
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert an image of any mode to RGB.
-
-    Transparent parts become white, or black if the drawing is light.
-    """
-    if image.mode.startswith(("I", "F")):  # the brightest value becomes white
-        values = np.nan_to_num(np.asarray(image, np.float32))
-        black = min(values.min(), 0)
-        image = Image.fromarray(
-            np.uint8(255 * (values - black) / max(values.max() - black, 1e-6))
-        )
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    image = image.convert("RGBA")
-    opacity = np.asarray(image.getchannel("A"), np.float32)
-    brightness = np.average(to_grey(image), weights=opacity) if opacity.any() else 0
-    backdrop = Image.new("RGBA", image.size, "white" if brightness <= 0.5 else "black")
-    return Image.alpha_composite(backdrop, image).convert("RGB")
 
 
 def to_grey(image: Image.Image) -> np.ndarray:

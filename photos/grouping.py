@@ -1,8 +1,7 @@
-"""From connected components to digits: merge components, separate digits that touch."""
+"""From connected components to digits, and from digits to text lines and numbers."""
 
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from photos.components import MIN_HEIGHT_TO_WIDTH, Components
@@ -18,6 +17,11 @@ MIN_OVERLAP = 0.3  # columns that both components share / columns of the narrowe
 MAX_WIDTH_TO_HEIGHT = 1.3  # of one digit: something wider is several digits that touch
 MIN_PIECE_WIDTH, MIN_PIECE_HEIGHT = 0.3, 0.6  # of what a cut leaves, in heights of the whole
 MAX_CUT_INK = 1.6  # stroke widths of ink that a cut may cross: through a 0 it crosses 2
+
+MAX_OFFSET = 0.7  # in y between neighbours on a line, in heights of the taller one
+# A gap between two numbers is wider than this many median heights of the line's digits, and
+# than this many times the 25th percentile of its gaps: digits with even spacing are one number.
+MIN_SPACE, MIN_SPACE_TO_GAP = 1.0, 2.5
 
 
 class LevelDigit(NamedTuple):
@@ -76,20 +80,11 @@ def may_share_digit(boxes: np.ndarray, other: np.ndarray, typical_size: float) -
 def to_digit(group: list[int], components: Components) -> LevelDigit:
     """The digit made of a group of components, given by their indices."""
     left, top, right, bottom = box = box_around(components.boxes[group]).tolist()
-    chosen = np.zeros(len(components.boxes), bool)
-    chosen[group] = True
-    return LevelDigit(tuple(box), chosen[components.labels[top:bottom, left:right]])
+    return LevelDigit(tuple(box), np.isin(components.labels[top:bottom, left:right], group))
 
 
-def split_touching(digits: list[LevelDigit]) -> list[LevelDigit]:
-    """Separate digits that touch. A single digit stays whole: it may be a wide one."""
-    if len(digits) == 1:
-        return digits
-    return [piece for digit in digits for piece in cut_if_wide(digit)]
-
-
-def cut_if_wide(digit: LevelDigit) -> list[LevelDigit]:
-    """Cut at the column with the least ink, again and again until no piece is too wide."""
+def split_touching(digit: LevelDigit) -> list[LevelDigit]:
+    """Cut a digit at the column with the least ink, until no piece is too wide."""
     height, width = digit.mask.shape
     if width < MAX_WIDTH_TO_HEIGHT * height:
         return [digit]
@@ -97,17 +92,41 @@ def cut_if_wide(digit: LevelDigit) -> list[LevelDigit]:
     inner = crossed[margin : width - margin]
     thinnest = margin + np.flatnonzero(inner == inner.min())
     column = int(thinnest[len(thinnest) // 2])
-    left, right = crop_columns(digit, 0, column), crop_columns(digit, column, width)
-    too_thick = crossed[column] > MAX_CUT_INK * mean_stroke_width(digit.mask)
-    if too_thick or min(len(left.mask), len(right.mask)) < MIN_PIECE_HEIGHT * height:
+    halves = digit.mask[:, :column], digit.mask[:, column:]
+    if (
+        crossed[column] > MAX_CUT_INK * mean_stroke_width(digit.mask)
+        or min(half.any(axis=1).sum() for half in halves) < MIN_PIECE_HEIGHT * height
+    ):
         return [digit]
-    return cut_if_wide(left) + cut_if_wide(right)
+    left, top, right, bottom = digit.box
+    boxes = (left, top, left + column, bottom), (left + column, top, right, bottom)
+    pieces = map(LevelDigit, boxes, halves)
+    return [part for piece in pieces for part in split_touching(piece)]
 
 
-def crop_columns(digit: LevelDigit, start: int, stop: int) -> LevelDigit:
-    """The piece of a digit in the columns from `start` to `stop` of its mask."""
-    left, top = digit.box[:2]
-    x, y, width, height = cv2.boundingRect(np.uint8(digit.mask[:, start:stop]))
-    x += start
-    box = (left + x, top + y, left + x + width, top + y + height)
-    return LevelDigit(box, digit.mask[y : y + height, x : x + width])
+def order_lines(boxes: np.ndarray) -> list[list[int]]:
+    """Order boxes (n, 4) of left, top, right, bottom into lines of their indices.
+
+    Each box, from left to right, joins the line whose last box is nearest to it in y, so that
+    lines may slant and curve. Lines are ordered from top to bottom.
+    """
+    left, top, right, bottom = boxes.T.astype(float)
+    x, y, height = (left + right) / 2, (top + bottom) / 2, bottom - top
+    lines: list[list[int]] = []
+    for i in np.argsort(x):
+        apart = [abs(y[i] - y[line[-1]]) / max(height[i], height[line[-1]]) for line in lines]
+        if apart and min(apart) < MAX_OFFSET:
+            lines[int(np.argmin(apart))].append(i)
+        else:
+            lines.append([i])
+    return sorted(lines, key=lambda line: y[line].mean())
+
+
+def has_space_before(boxes: np.ndarray) -> list[bool]:
+    """Whether each box (n, 4) of a line comes after a wide gap, and so starts a number."""
+    if len(boxes) < 3:  # one gap has no other to compare with
+        return [False] * len(boxes)
+    gaps = np.maximum(boxes[1:, 0] - boxes[:-1, 2], 0)
+    height = np.median(boxes[:, 3] - boxes[:, 1])
+    wide = gaps > max(MIN_SPACE * height, MIN_SPACE_TO_GAP * np.percentile(gaps, 25))
+    return [False, *wide.tolist()]

@@ -1,15 +1,61 @@
-"""From a grey image to ink: what is darker, or lighter, than the background around it."""
+"""From a grey image to the sheet of paper and the ink: what stands out from the background."""
 
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
+from photos.files import resize
+
+SHEET_SIDE = 128  # pixels: a sheet is searched in an image of this longer side
+WRITING_KERNEL = 9  # pixels: wider than strokes
+EDGE_KERNEL = 5  # pixels: wider than a sharp edge
+MAX_EDGE_RATIO = 0.85  # darker side / brighter side of a sharp edge
+MIN_SHEET_AREA = 0.06  # as a share of the image
+MIN_CONVEXITY = 0.93  # area of a sheet / area of its convex hull
+# Share of a sheet's outline on the frame. The lit region beside a shadow has more.
+MAX_AT_FRAME = 0.3
+MAX_AROUND_TO_SHEET = 0.8  # median brightness outside the sheet / brightness of its pixels
+MIN_BRIGHT_SHARE = 0.92  # of a sheet's pixels; fewer are bright inside a large light 0
+
 BACKGROUND_KERNEL = 64  # pixels: a dark square of this size is part of the background
 GRAIN_KERNEL = 5  # pixels: the median filter that removes grain from the background
 BLUR_SIGMA = 0.7  # pixels: the Gaussian blur that removes grain from the ink
-RANGE_KERNEL = 5  # pixels: a sharp edge has its whole step of brightness within this distance
+RANGE_KERNEL = 5  # pixels: a sharp outline has its whole step of brightness within these
 MIN_WHITE = 0.05  # brightness: lower limit of white, so that black images have no light ink
+
+
+def find_sheet(grey: np.ndarray) -> np.ndarray | None:
+    """A mask of the sheet of paper on a table or another sheet in a grey image (height, width).
+
+    Regions are smooth areas between sharp steps of brightness. The sheet is the largest that is
+    convex, mostly inside the image and brighter than the rest of it. The mask is uint8, its
+    longer side SHEET_SIDE pixels.
+    """
+    grey = resize(grey, SHEET_SIDE)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (WRITING_KERNEL, WRITING_KERNEL))
+    blank = cv2.morphologyEx(grey + 1e-3, cv2.MORPH_CLOSE, kernel)  # without writing
+    square = np.ones((EDGE_KERNEL, EDGE_KERNEL))
+    smooth = cv2.erode(blank, square) > MAX_EDGE_RATIO * cv2.dilate(blank, square)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(np.uint8(smooth))
+    for label in 1 + np.argsort(-stats[1:, cv2.CC_STAT_AREA]):
+        region = cv2.dilate(np.uint8(labels == label), square)  # its rim was not smooth
+        if region.mean() < MIN_SHEET_AREA:
+            break
+        contours, _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        contour = max(contours, key=cv2.contourArea)
+        sheet = cv2.drawContours(np.zeros_like(region), [contour], 0, 1, cv2.FILLED)
+        hull = cv2.convexHull(contour)
+        at_frame = (contour == 0) | (contour == np.subtract(grey.shape[::-1], 1))
+        if (
+            cv2.contourArea(contour) <= MIN_CONVEXITY * cv2.contourArea(hull)
+            or at_frame.any(axis=2).mean() > MAX_AT_FRAME
+        ):
+            continue
+        bright = np.median(grey[sheet == 0]) < MAX_AROUND_TO_SHEET * grey[sheet == 1]
+        if bright.mean() > MIN_BRIGHT_SHARE:
+            return sheet
+    return None
 
 
 class Ink(NamedTuple):
@@ -19,9 +65,8 @@ class Ink(NamedTuple):
     (pixel - background) / white; the divisors have lower limits.
     """
 
-    dark_ink: bool  # the polarity: dark on light, or light on dark
     contrast: np.ndarray  # 0 on empty paper and outside the sheet; may be negative
-    steps: np.ndarray  # range of brightness around each pixel less the background's
+    local_range: np.ndarray  # range of brightness around each pixel less the background's
     noise: float  # standard deviation of the contrast on empty paper
     paper_mask: np.ndarray  # uint8, 1 on the sheet or, if there is none, everywhere
 
@@ -40,9 +85,9 @@ def find_ink(grey: np.ndarray, sheet: np.ndarray | None, dark_ink: bool) -> Ink:
     divisor = paper_brightness if dark_ink else white
     contrast = (background - image) / divisor
     # The background's own range is subtracted: the borders of blobs and pages are no strokes.
-    steps = cv2.subtract(range_around(np.uint8(image)), range_around(background)) / divisor
+    local_range = cv2.subtract(range_around(np.uint8(image)), range_around(background))
     mean, noise = measure_paper(contrast[::2, ::2][paper_mask[::2, ::2] == 1])
-    return Ink(dark_ink, (contrast - mean) * paper_mask, steps, noise, paper_mask)
+    return Ink((contrast - mean) * paper_mask, local_range / divisor, noise, paper_mask)
 
 
 def estimate_background(grey: np.ndarray) -> np.ndarray:

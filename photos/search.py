@@ -1,6 +1,5 @@
 """From a picture to its digits: the steps, each in a file of its own."""
 
-from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,19 +8,15 @@ from PIL import Image
 
 from photos.components import Components, find_components
 from photos.files import read_image, resize, to_grey, to_upright_rgb
-from photos.grouping import group_components, split_touching
-from photos.ink import find_ink
+from photos.grouping import group_components, has_space_before, order_lines, split_touching
+from photos.ink import find_ink, find_sheet
 from photos.mnist_form import to_mnist
-from photos.sheet import find_sheet
-from photos.text_lines import has_space_before, order_lines
 
 # An image is searched at up to three sizes, the levels: these two, for large digits, and its
 # own. All limits in pixels are the same on each level.
 LEVEL_SIDES = 128, 448  # pixels of the longer side
 MIN_LEVEL_SIDE = 80  # pixels: smaller images are enlarged
 MARGIN_BELOW = 24  # pixels: a smaller image gets a margin, as its digit fills it
-ONE_POLARITY_BELOW = 128  # pixels: a smaller image has one background, seen at its frame
-SHEET_ABOVE = 384  # pixels: only a larger image may show a sheet of paper on a table
 MIN_SCORE = 0.012  # of writing: weighted stroke length / longer side of the level
 
 
@@ -50,16 +45,16 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
     components = find_writing(grey)
     if components.score < MIN_SCORE:
         return []
-    digits = split_touching(group_components(components))
-    if not digits:
-        return []
+    digits = group_components(components)
+    if len(digits) > 1:  # a digit alone may be a wide one
+        digits = [piece for digit in digits for piece in split_touching(digit)]
     scale = max(grey.shape) / max(components.contrast.shape)
-    boxes = np.array([digit.box for digit in digits])
-    boxes_in_image = (scale * boxes - margin).clip(0, [*image.size, *image.size])
-    picture_boxes = (image.info["shrink_factor"] * boxes_in_image).tolist()
+    boxes = np.reshape([digit.box for digit in digits], (-1, 4))
+    in_image = (scale * boxes - margin).clip(0, [*image.size, *image.size])
+    in_picture = (image.info["shrink_factor"] * in_image).tolist()
     return [
         [
-            Digit(tuple(picture_boxes[i]), to_mnist(components.contrast, digits[i]), space)
+            Digit(tuple(in_picture[i]), to_mnist(components.contrast, digits[i]), space)
             for i, space in zip(line, has_space_before(boxes[line]), strict=True)
         ]
         for line in order_lines(boxes)
@@ -75,24 +70,23 @@ def find_paper_at_frame(grey: np.ndarray) -> tuple[bool, float]:
 
 
 def find_writing(grey: np.ndarray) -> Components:
-    """The components of the polarity with the highest sum of scores, on its best level."""
+    """The components of the polarity with the highest sum of scores, on its best level.
+
+    Gaps between strokes look like ink of the other polarity, but not on all levels.
+    """
     longest = max(grey.shape)
-    sheet = find_sheet(grey) if longest > SHEET_ABOVE else None
-    polarities = [True, False]
-    if longest < ONE_POLARITY_BELOW:
-        polarities = [find_paper_at_frame(grey)[0]]
+    sheet = find_sheet(grey) if longest > LEVEL_SIDES[-1] else None
     coarser = [side for side in LEVEL_SIDES if side < longest]
-    found: list[Components] = []
+    # A small image has one background, seen at its frame.
+    polarities = [True, False] if coarser else [find_paper_at_frame(grey)[0]]
+    found: dict[bool, list[Components]] = {dark_ink: [] for dark_ink in polarities}
+    total = dict.fromkeys(polarities, 0.0)
     for side in [*coarser, max(longest, MIN_LEVEL_SIDE)]:
-        if side > LEVEL_SIDES[-1]:
-            # If dark ink leads, light ink is skipped, to save time. If light ink leads, both
-            # are tried: it may be a sheet.
-            best = max(found, key=lambda components: components.score)
-            polarities = [True] if best.dark_ink and best.score > MIN_SCORE else polarities
+        if side > LEVEL_SIDES[-1] and total[True] > max(total[False], MIN_SCORE):
+            polarities = [True]  # dark ink leads: light ink is skipped, to save time
         for dark_ink in polarities:
-            found.append(find_components(find_ink(resize(grey, side), sheet, dark_ink)))
-    # Gaps between strokes look like ink of the other polarity, but not on all levels.
-    total = Counter()
-    for components in found:
-        total[components.dark_ink] += components.score
-    return max(found, key=lambda components: (total[components.dark_ink], components.score))
+            components = find_components(find_ink(resize(grey, side), sheet, dark_ink))
+            found[dark_ink].append(components)
+            total[dark_ink] += components.score
+    best = max(total, key=total.get)
+    return max(found[best], key=lambda components: components.score)

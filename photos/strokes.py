@@ -1,52 +1,24 @@
-"""The strokes of connected components: which ones a pen drew, and how long they are."""
+"""Pen strokes and ruled lines: how wide and how long they are, and which is which."""
 
 import cv2
 import numpy as np
 
 from photos.ink import Ink
 
+MIN_RUN = 40  # pixels: a ruled line has straight runs as long as this, a digit rarely has one
+RUN_OFFSET = 5  # pixels: a run of a slanting line may drift this far sideways
+MIN_LENGTH_SHARE = 0.25  # of a ruled line, as a share of the image's longer side
+# Largest thickness of a ruled line, and largest gap in it: these pixels plus this share of the
+# image's longer side.
+MAX_THICKNESS, MAX_THICKNESS_SHARE = 5, 0.0125
+# A stroke crosses a ruled line if its length across the line exceeds this many thicknesses of
+# the line plus this many pixels.
+CROSSING_THICKNESSES, CROSSING_PIXELS = 2, 2
+
 MIN_ELONGATION = 2.6  # area / squared stroke width: a blob has less
 RING_KERNEL = 9  # pixels: the ring around a component reaches 4 pixels beyond it
 CLEAR_CONTRAST_TO_TEXTURE = 9  # contrast of a clear stroke / texture around it
 WEIGHT_EXPONENT = 4  # of sharpness and clearness: blurred strokes and texture count little
-
-
-def weighted_stroke_lengths(
-    ink: Ink, contrast: np.ndarray, labels: np.ndarray, area: np.ndarray
-) -> np.ndarray:
-    """The weighted length in pixels of the strokes of n connected components: (n,).
-
-    Length = area / stroke width, weighted by contrast * (sharpness * clearness)^4:
-
-    - contrast: the component's mean less the mean of a ring around it
-    - sharpness: step of brightness at the component's outline / contrast, at most 1
-    - clearness: contrast / CLEAR_CONTRAST_TO_TEXTURE of the texture, at most 1
-    - texture: the standard deviation of the contrast in the ring
-
-    A blob has the length 0. The argument `contrast` is the ink's without what was erased,
-    `labels` are 0 outside the components; both are (height, width). `area` is (n,), in pixels.
-    """
-    mask = np.uint8(labels > 0)
-    inside = np.flatnonzero(mask)
-    outline = np.flatnonzero(mask & ~cv2.erode(mask, np.ones((3, 3))))
-    # Pixels between two near components belong to one of them.
-    owner = np.int32(cv2.dilate(np.float32(labels), np.ones((RING_KERNEL, RING_KERNEL))))
-    ring = np.flatnonzero((owner > 0) & (cv2.dilate(mask, np.ones((3, 3))) == 0))
-
-    def mean(image: np.ndarray, labels: np.ndarray, places: np.ndarray) -> np.ndarray:
-        label = labels.ravel()[places]
-        total = np.bincount(label, image.ravel()[places], len(area))
-        return total / np.maximum(np.bincount(label, minlength=len(area)), 1)
-
-    around = mean(contrast, owner, ring)
-    texture = np.sqrt(np.maximum(mean(contrast**2, owner, ring) - around**2, 0))
-    to_ring = np.maximum(mean(contrast, labels, inside) - around, 1e-6)
-    clear_contrast = np.maximum(CLEAR_CONTRAST_TO_TEXTURE * texture, 1e-6)
-    clearness = np.minimum(1, to_ring / clear_contrast)
-    sharpness = mean(np.minimum(1, ink.steps / to_ring[labels]), labels, outline)
-    width = np.maximum(stroke_width(mean(distance_inside(mask), labels, inside)), 1)
-    is_stroke = area > MIN_ELONGATION * width**2
-    return is_stroke * to_ring * (sharpness * clearness) ** WEIGHT_EXPONENT * area / width
 
 
 def distance_inside(mask: np.ndarray) -> np.ndarray:
@@ -67,3 +39,78 @@ def stroke_width(mean_distance: np.ndarray) -> np.ndarray:
     """
     m = 2 * mean_distance - 1
     return m + np.sqrt(np.maximum(m**2 - 1, 0))
+
+
+def find_ruled_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
+    """A mask of the ruled lines in a mask of ink, without the strokes that cross them.
+
+    Ruled lines are thin and straight, nearly horizontal or vertical, and reach the `edge` of
+    the paper, a bool mask. The other masks are uint8; all are (height, width).
+    """
+    horizontal = find_horizontal_lines(mask, edge)
+    vertical = find_horizontal_lines(mask.T, edge.T).T
+    lines = horizontal | vertical
+    if not lines.any():
+        return lines
+    crossing = CROSSING_PIXELS + int(CROSSING_THICKNESSES * mean_stroke_width(lines))
+    down, across = (
+        cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones(shape))
+        for shape in ((crossing, 1), (1, crossing))
+    )
+    return horizontal & (vertical | ~down) | vertical & (horizontal | ~across)
+
+
+def find_horizontal_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
+    """The nearly horizontal ruled lines: the thin ink that lies in long runs."""
+    if not mask[edge].any():
+        return np.zeros_like(mask)
+    side = max(mask.shape)
+    thickness = MAX_THICKNESS + int(MAX_THICKNESS_SHARE * side)
+    thin = mask & ~cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((thickness, thickness)))
+    thickened = cv2.dilate(mask, np.ones((RUN_OFFSET, 1)))
+    runs = cv2.morphologyEx(thickened, cv2.MORPH_OPEN, np.ones((1, MIN_RUN)))
+    joined = cv2.dilate(runs, np.ones((1, thickness)))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(joined)
+    is_line = stats[:, cv2.CC_STAT_WIDTH] > MIN_LENGTH_SHARE * side
+    is_line &= np.bincount(labels[edge], minlength=count) > 0
+    is_line[0] = False
+    return np.uint8(is_line)[labels] & runs & thin
+
+
+def weighted_stroke_lengths(
+    ink: Ink, contrast: np.ndarray, labels: np.ndarray, area: np.ndarray
+) -> np.ndarray:
+    """The weighted length in pixels of the strokes of n connected components: (n,).
+
+    Length = area / stroke width, weighted by contrast * (sharpness * clearness)^4:
+
+    - contrast: the component's mean less the mean of a ring around it
+    - sharpness: local range of brightness at the outline / contrast, at most 1
+    - clearness: contrast / CLEAR_CONTRAST_TO_TEXTURE of the texture, at most 1
+    - texture: the standard deviation of the contrast in the ring
+
+    A blob has the length 0. The argument `contrast` is the ink's without what was erased,
+    `labels` are 0 outside the components; both are (height, width). `area` is (n,), in pixels.
+    """
+    mask = np.uint8(labels > 0)
+    inside = np.flatnonzero(mask)
+    outline = np.flatnonzero(mask & ~cv2.erode(mask, np.ones((3, 3))))
+    # Pixels between two near components belong to one of them.
+    owner = np.int32(cv2.dilate(np.float32(labels), np.ones((RING_KERNEL, RING_KERNEL))))
+    ring = np.flatnonzero((owner > 0) & (cv2.dilate(mask, np.ones((3, 3))) == 0))
+
+    def mean(image: np.ndarray, labels: np.ndarray, places: np.ndarray) -> np.ndarray:
+        label = labels.ravel()[places]
+        total = np.bincount(label, image.ravel()[places], len(area))
+        return total / np.maximum(np.bincount(label, minlength=len(area)), 1)
+
+    around = mean(contrast, owner, ring)
+    texture = np.sqrt(np.maximum(mean(contrast**2, owner, ring) - around**2, 0))
+    contrast_to_ring = np.maximum(mean(contrast, labels, inside) - around, 1e-6)
+    clear_contrast = np.maximum(CLEAR_CONTRAST_TO_TEXTURE * texture, 1e-6)
+    clearness = np.minimum(1, contrast_to_ring / clear_contrast)
+    sharpness = mean(np.minimum(1, ink.local_range / contrast_to_ring[labels]), labels, outline)
+    width = np.maximum(stroke_width(mean(distance_inside(mask), labels, inside)), 1)
+    is_stroke = area > MIN_ELONGATION * width**2
+    weight = contrast_to_ring * (sharpness * clearness) ** WEIGHT_EXPONENT
+    return is_stroke * weight * area / width
