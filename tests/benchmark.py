@@ -5,7 +5,7 @@
 
 "training" measures train.py against a plain Keras loop. Every run is a process of its own, and
 the runs take turns, so that whatever else the machine does falls on all of them alike.
-"reading" measures how well the given models read pictures. Run this by hand, on Linux or macOS.
+"reading" measures how well the given models read pictures. Run this by hand.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from data import load_mnist, normalize
 
 
 def plain_loop(path: str, seed: int, batch_size: int) -> dict:
-    """Train as most tutorials do; returns accuracy, seconds and peak memory."""
+    """Train as most tutorials do; returns the accuracy and the time in seconds."""
     from model import build_model, keras
 
     mnist = load_mnist(path)
@@ -45,11 +45,11 @@ def plain_loop(path: str, seed: int, batch_size: int) -> dict:
     model.fit(*training, validation_data=test, epochs=10, batch_size=batch_size, verbose=0)
     seconds = time.perf_counter() - start
     _, accuracy = model.evaluate(*test, verbose=0)
-    return {"test_accuracy": accuracy, "train_seconds": seconds, "peak": peak_memory()}
+    return {"test_accuracy": accuracy, "train_seconds": seconds}
 
 
 def train_py(path: str, seed: int, *options: str) -> dict:
-    """Run train.py with `options`; returns its metrics and its peak memory."""
+    """Run train.py with `options`; returns its metrics."""
     import train
 
     with tempfile.TemporaryDirectory() as folder:
@@ -58,8 +58,7 @@ def train_py(path: str, seed: int, *options: str) -> dict:
             status = train.main([*given, *options])
         if status != 0:
             raise RuntimeError(f"train.py ended with status {status}")
-        metrics = json.loads(Path(folder, "metrics.json").read_text())
-    return metrics | {"peak": peak_memory()}
+        return json.loads(Path(folder, "metrics.json").read_text())
 
 
 LOOP = "plain Keras loop"
@@ -88,7 +87,10 @@ def mnist_images(path: str) -> Iterator[tuple[str, str, Any]]:
 
 
 def labelled_pictures(folder: str) -> Iterator[tuple[str, str, Any]]:
-    """The pictures in `folder`/images that `folder`/labels.csv names, as `mnist_images`."""
+    """The pictures in `folder`/images that `folder`/labels.csv names, as `mnist_images`.
+
+    The columns are file, digits or label (a space separates numbers), and kind.
+    """
     with open(Path(folder, "labels.csv"), newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             text = (row["digits"] if "digits" in row else row["label"]).replace(" ", "")
@@ -115,7 +117,7 @@ def reading_accuracy(path: str, models: list[str], folders: list[str]) -> list[s
     kinds: dict[str, list] = {}
     for kind, *picture in chain(mnist_images(path), *map(labelled_pictures, folders)):
         kinds.setdefault(kind, []).append(picture)
-    rows = ["| pictures | number | read whole | digits right |", "|---|---|---|---|"]
+    rows = ["| pictures | count | read whole | digits right |", "|---|---|---|---|"]
     for kind, pictures in kinds.items():
         texts, found = zip(*pictures, strict=True)
         scores = [score(texts, read_digits(network, found)) for network in networks]
@@ -154,13 +156,6 @@ def mean_and_deviation(values: Sequence[float]) -> str:
     return f"{statistics.mean(values):.2f} ± {spread:.2f} %"
 
 
-def peak_memory() -> int:
-    """The most memory this process has had so far, in the units of its system."""
-    import resource  # Windows has no such module
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
 def in_fresh_process(function: Callable, *arguments: Any) -> Any:
     """What `function` returns when called in a process of its own."""
     spawn = multiprocessing.get_context("spawn")
@@ -169,20 +164,20 @@ def in_fresh_process(function: Callable, *arguments: Any) -> Any:
 
 
 def table(results: dict[str, list[dict]]) -> str:
-    """The results in Markdown. Times and memory are means over the same seeds as the loop's."""
+    """The results in Markdown. The loop's time is its mean over the same seeds as the run's."""
     lines = [
-        "| run | seeds | test accuracy | time | loop's time | time ratio | memory ratio |",
-        "|---|---|---|---|---|---|---|",
+        "| run | seeds | test accuracy | time | loop's time | ratio |",
+        "|---|---|---|---|---|---|",
     ]
     for name, runs in results.items():
         accuracy = mean_and_deviation([100 * run["test_accuracy"] for run in runs])
-        (seconds, peak), (loop_seconds, loop_peak) = (
-            [statistics.mean(run[key] for run in rows) for key in ("train_seconds", "peak")]
+        seconds, loop_seconds = (
+            statistics.mean(run["train_seconds"] for run in rows)
             for rows in (runs, results[LOOP][: len(runs)])
         )
         lines.append(
             f"| {name} | {len(runs)} | {accuracy} | {seconds:.1f} s | {loop_seconds:.1f} s "
-            f"| {seconds / loop_seconds:.2f} | {peak / loop_peak:.2f} |"
+            f"| {seconds / loop_seconds:.2f} |"
         )
     return "\n".join(lines)
 
@@ -213,7 +208,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--pictures",
         metavar="DIR",
         action="append",
-        default=[str(Path(__file__).parent / "pictures")],
+        default=[str(Path(__file__).parent / "rendered")],
         help="read also the pictures in DIR/images that DIR/labels.csv names",
     )
     args = parser.parse_intermixed_args(argv)

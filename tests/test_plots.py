@@ -1,3 +1,5 @@
+"""What is drawn: texts, colours, places and images of the saved figures."""
+
 import matplotlib
 import numpy as np
 import pytest

@@ -1,3 +1,5 @@
+"""Whole runs of predict.py: what they print, plot and save of test images and pictures."""
+
 import csv
 import re
 import shutil
@@ -42,9 +44,6 @@ def predict_main(tmp_path, capsys, trained_file):
 def read_csv(path):
     with open(path) as file:
         return list(csv.DictReader(file))
-
-
-# --- test images
 
 
 def test_mistakes(predict_main, tmp_path, monkeypatch, trained_model, bundled_digits):
@@ -220,17 +219,23 @@ def test_unreadable_images_do_not_stop_the_others(predict_main, own, tmp_path, b
     assert (tmp_path / "p.PNG").exists()
 
 
-def test_names_as_users_give_them(predict_main, own, trained_file, monkeypatch, capsys):
+def test_a_name_with_a_minus_and_the_folder_of_a_model(
+    predict_main, own, trained_file, monkeypatch
+):
     monkeypatch.chdir(own.parent)
     (own / "1.png").rename("-1.png")
     status, printed = predict_main("--", "-1.png", model=trained_file.parent)
     assert (status, printed.out[:8]) == (0, "-1.png  ")
+
+
+def test_an_earlier_output_is_not_read(own, trained_file, monkeypatch, capsys):
+    monkeypatch.chdir(own.parent)
     Path("outputs").mkdir()
     Path("outputs/predictions.png").touch()  # the default output, which may be replaced
     assert predict.parse_arguments([".", "--output", "new.png"]).pictures == ["."]
     for output in ([], ["--output", "./outputs/predictions.png"]):
         given = ["own", f"{own.parent}/outputs", "--model", str(trained_file), *output]
-        assert predict.main(given) == 0  # an earlier output is not read
+        assert predict.main(given) == 0
     for number in range(5):
         (own / f"{number}.txt").touch()
     predict.main(given)
@@ -253,11 +258,12 @@ def test_file_names_that_are_no_valid_text_are_read_and_written(predict_main, ow
 
 
 def test_the_least_certain_are_drawn(predict_main, own, bundled_digits, monkeypatch, drawn):
+    kept = []
+
     def least_certain(panels, count, original=predict.least_certain):
         kept.append(len(panels))
         return original(panels, count)
 
-    kept = []
     monkeypatch.setattr(predict, "least_certain", least_certain)
     monkeypatch.setattr(plots, "MAX_PANELS", 3)
     monkeypatch.setattr(predict, "PICTURES_PER_BATCH", 4)

@@ -1,3 +1,5 @@
+"""The program in the README runs as it stands there."""
+
 import re
 import shutil
 
@@ -7,7 +9,7 @@ from conftest import ROOT
 def test_the_readmes_program_reads_a_picture(trained_file, tmp_path, monkeypatch, capsys):
     program = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
     shutil.copytree(trained_file.parent, tmp_path / "outputs")
-    shutil.copy(ROOT / "tests/pictures/images/page-plain.jpg", tmp_path / "note.jpg")
+    shutil.copy(ROOT / "tests/rendered/images/page-plain.jpg", tmp_path / "note.jpg")
     monkeypatch.chdir(tmp_path)
     exec(program, {})
     printed = capsys.readouterr().out

@@ -99,6 +99,8 @@ def test_validation_uses_no_test_image(random_digits, tmp_path, capsys):
 
 
 def test_options_reach_the_training_and_the_metrics(random_npz, tmp_path, monkeypatch):
+    models, drawn = [], {}
+
     def fit(training_model, *_, **__):
         """Nothing is trained."""
         models.append(training_model)
@@ -107,7 +109,6 @@ def test_options_reach_the_training_and_the_metrics(random_npz, tmp_path, monkey
     def keep(path, *arguments):
         drawn[path.stem] = arguments
 
-    models, drawn = [], {}
     monkeypatch.chdir(random_npz.parent)
     monkeypatch.setattr(train, "fit", fit)
     monkeypatch.setattr(plots, "plot_training_curves", keep)
@@ -139,7 +140,7 @@ def test_whole_run_on_the_bundled_digits(bundled_run):
     assert warning.startswith("MNIST cannot be downloaded")
     _, first, *_, last = result.stdout.splitlines()  # above it stands what was tried
     assert first == "Data: the bundled digits, 4,000 training images, 1,000 test images"
-    assert "\nEpoch  1/10: training loss " in result.stdout
+    assert ", learning rate up to 0.01, with augmentation\nEpoch  1/10: " in result.stdout
     rows, metrics = saved_history(folder / "outputs"), saved_metrics(folder / "outputs")
     assert last == f"Test Accuracy: {metrics['test_accuracy']:.4f} on the bundled digits"
     assert metrics["test_accuracy"] > 0.95

@@ -165,7 +165,7 @@ def test_a_fast_stroke_is_smooth_and_as_wide_as_the_pen(pen):
     )
 
 
-def test_reading_is_shown_for_the_digit_drawn_last_or_clicked_on(pen):
+def test_reading_is_shown_for_the_digit_drawn_last(pen):
     pen.mouse("button_press", *ONE[0], button=3)
     pen.mouse("button_press", 950, 100)  # beside the paper
     pen.mouse("motion_notify", *ONE[1])
@@ -182,7 +182,11 @@ def test_reading_is_shown_for_the_digit_drawn_last_or_clicked_on(pen):
     )
     lower = blue[blue[:, 0] > 599 - bottom - 50]  # without the label
     assert lower.max(axis=0) == pytest.approx((600 - bottom, right), abs=2)
-    pen.draw([(201, 300), (202, 301)])  # a click
+
+
+def test_a_click_shows_the_digit_clicked_on(pen):
+    for stroke in (ONE, BAR, [(201, 300), (202, 301)]):  # the last is a click
+        pen.draw(stroke)
     assert np.array_equal(pen.papers[-1], pen.papers[-2])
     assert pen.texts() == ["2 pieces", "0", "1", "80.0 %", "20.0 %"]
     assert np.all(pen.window.digit_image.get_array() == 0.2)
@@ -263,6 +267,8 @@ def test_only_a_fast_reading_goes_on_during_a_stroke(tmp_path, seconds):
 
 
 def test_the_network_reads_what_is_drawn(tmp_path, trained_file, monkeypatch, capsys):
+    texts = []
+
     def draw(read, folder):
         pen = Pen(read, folder)
         pen.draw(arc(200, 200, 130, 220, -90, 270))
@@ -274,7 +280,6 @@ def test_the_network_reads_what_is_drawn(tmp_path, trained_file, monkeypatch, ca
         assert read(np.full((HEIGHT, WIDTH), 255, np.uint8)).title == ""
         return pen.papers[-1]
 
-    texts = []
     options = ["--model", str(trained_file), "--output", str(tmp_path / "p.png")]
     monkeypatch.setattr(window, "draw", lambda *_: None)  # closed without a drawing
     assert predict.main(["--draw", *options]) == 0
@@ -290,12 +295,13 @@ def test_the_network_reads_what_is_drawn(tmp_path, trained_file, monkeypatch, ca
 
 
 def test_a_picture_is_shown_in_its_size_until_ctrl_c(tmp_path, monkeypatch):
+    figures, before = [], signal.getsignal(signal.SIGINT)
+
     def open_figure(*size):
         figures.append(Figure())
         assert size == (90, 50)
         return figures[0]
 
-    figures, before = [], signal.getsignal(signal.SIGINT)
     Image.new("L", (90, 50), 7).save(tmp_path / "a.png")
     monkeypatch.setattr(window, "open_figure", open_figure)
     monkeypatch.setattr(pyplot, "show", lambda block: signal.raise_signal(signal.SIGINT))
