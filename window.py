@@ -276,10 +276,9 @@ class DrawingWindow:
 
     def clear(self) -> None:
         """Clear the paper."""
-        if self.strokes:
-            if self.history[-1]:
-                self.history.append([])
-            self.discard_reading()
+        if self.history[-1]:
+            self.history.append([])
+        self.discard_reading()
 
     def discard_reading(self) -> None:
         """Remove the last reading and the unfinished stroke."""

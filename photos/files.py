@@ -51,9 +51,8 @@ def natural_order(path: Path) -> str:
 def read_image(path: str | Path) -> Image.Image:
     """Read an image file as 8-bit RGB, its longer side at most MAX_SIDE pixels.
 
-    The image is upright, as its EXIF orientation says; transparent parts get a backdrop, see
-    `to_rgb`. Of a file with several pages or frames, the first is read. `image.info["frames"]`
-    is their number, `image.info["shrink_factor"]` is the file's longer side / the image's.
+    The image is upright, as its EXIF orientation says, see `to_upright_rgb`. Of a file with
+    several pages or frames, the first is read; `image.info["frames"]` is their number.
     Raises InputError if the file cannot be read as an image or has more than 89 million pixels
     (Pillow's limit against decompression bombs); the message begins with the path.
     """

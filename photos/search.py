@@ -88,5 +88,5 @@ def find_writing(grey: np.ndarray) -> Components:
             components = find_components(find_ink(resize(grey, side), sheet, dark_ink))
             found[dark_ink].append(components)
             total[dark_ink] += components.score
-    best = max(total, key=total.get)
-    return max(found[best], key=lambda components: components.score)
+    best_polarity = max(total, key=total.get)
+    return max(found[best_polarity], key=lambda components: components.score)

@@ -104,18 +104,6 @@ def test_replace_on_success_replaces_all(tmp_path):
     assert texts == {"kept": "old", "replaced": "new"}
 
 
-def test_replace_on_success_changes_nothing_on_an_error(tmp_path):
-    def fail():
-        with cli.replace_on_success(tmp_path) as folder:
-            (folder / "old").write_text("new")
-            raise KeyError
-
-    (tmp_path / "old").write_text("old")
-    with pytest.raises(KeyError):
-        fail()
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"old": "old"}
-
-
 @pytest.mark.parametrize(
     ("file", "named"), [("{}/x", "."), (None, "."), ("nowhere.npz", "nowhere.npz")]
 )

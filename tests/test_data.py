@@ -1,5 +1,6 @@
 """MNIST loaded from files, from Keras and, failing that, from the bundled digits."""
 
+import inspect
 import itertools
 import shutil
 import socket
@@ -150,8 +151,12 @@ def test_a_damaged_copy_is_named(kept):
         data.load_mnist()
 
 
-def test_mnist_is_kept_where_keras_keeps_it(tmp_path, random_npz):
+def test_mnist_is_taken_and_kept_where_keras_does_it(tmp_path, random_npz):
     """Keras reads KERAS_HOME when it is imported, as data.py does."""
+    address, name = data.KERAS_URL.rsplit("/", 1)
+    source = inspect.getsource(keras.datasets.mnist.load_data)
+    assert f'"{address}/"' in source
+    assert f'"{name}"' in source
     kept = tmp_path / "datasets" / "mnist.npz"
     kept.parent.mkdir()
     kept.write_bytes(random_npz.read_bytes())

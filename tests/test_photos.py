@@ -117,6 +117,15 @@ def test_large_and_tiny_pictures_keep_their_boxes(tmp_path, seven):
     np.testing.assert_allclose(tiny.box, small / 10, atol=1.5)
 
 
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_large_pictures_are_averaged_and_keep_their_colour(tmp_path, ending):
+    stripes = np.zeros((64, 4800, 3), np.uint8)
+    stripes[:, ::3] = 150, 240, 30
+    Image.fromarray(stripes).save(tmp_path / f"x.{ending}", quality=95, subsampling=0)
+    seen = np.asarray(read_image(tmp_path / f"x.{ending}"))
+    np.testing.assert_allclose(seen, np.full_like(seen, (50, 80, 10)), atol=8)
+
+
 def test_folders_are_searched_in_natural_order(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     files = "b10.png b9.JPG B8.png a/x2.heic .h.png a/.h.png .venv/x.png n.txt a/c.mpg b.pdf"

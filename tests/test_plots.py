@@ -42,6 +42,7 @@ def test_training_curves(figures, tmp_path):
     loss, accuracy = figures[0].axes
     assert figures[0].get_suptitle() == "Trained on toys"
     for axes, key in [(loss, "loss"), (accuracy, "accuracy")]:
+        assert axes.get_xlabel() == "Epoch"
         training, validation = axes.get_lines()
         assert training.get_xdata().tolist() == [1, 2, 3]
         assert list(training.get_ydata()) == HISTORY[key]
@@ -52,6 +53,7 @@ def test_training_curves(figures, tmp_path):
     assert labels == ["Loss (cross-entropy)", "Accuracy"]
     shares = [f"{100 * tick:.1f}" for tick in accuracy.get_yticks()]
     assert texts(accuracy.get_yticklabels()) == [f"{share} %" for share in shares]
+    assert loss.get_legend().get_title().get_text() == "last epoch"
     assert texts(loss.get_legend().texts) == ["training: 0.1234", "held-out: 0.2345"]
     assert texts(accuracy.get_legend().texts) == ["training: 97.50 %", "held-out: 95.67 %"]
     assert figures[0].get_supxlabel() == ""
@@ -76,6 +78,7 @@ def test_confusion_matrix_is_coloured_on_the_scale_of_the_mistakes(figures, tmp_
     np.testing.assert_array_equal(drawn, MATRIX)
     zeros = [text for text in axes.texts if text.get_color() == plots.LIGHT_GREY]
     assert set(texts(zeros)) == {"0"}
+    assert figures[0].axes[1].get_ylabel() == "Mistakes (correct predictions are grey)"
     assert axes.get_title() == "Test digits\n97.22 % correct, 27 mistakes in 972 images"
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("Predicted digit", "True digit")
     mistakes, correct = axes.collections
@@ -115,6 +118,7 @@ def test_predictions(figures, tmp_path, count, drawn):
 
 def panel_of(*line_lengths, name="note.jpg", shape=(300, 400)):
     """A panel of lines of digits in a regular grid: an unsure 3 first, then sure 7s."""
+    shape = shape[0], max(shape[1], 40 * max(line_lengths))
     places = [(40 * i, 60 * row) for row, n in enumerate(line_lengths) for i in range(n)]
     corners = np.array(places) + 5
     return plots.Panel(
@@ -130,10 +134,16 @@ def panel_of(*line_lengths, name="note.jpg", shape=(300, 400)):
 
 
 @pytest.mark.parametrize(
-    "layout",
-    [[[10, 10, 10, 10]], [[1]], [[1]] * 32, [[1], [4, 3], [30], [1]], [[2]] * 5],
+    ("layout", "columns", "width"),
+    [
+        ([[10, 10, 10, 10]], 1, 6),
+        ([[1]], 1, 6),
+        ([[1]] * 32, 8, 1.6),
+        ([[1], [4, 3], [30], [1]], 3, 4.2),
+        ([[2]] * 5, 4, 3),
+    ],
 )
-def test_readings(figures, tmp_path, layout):
+def test_readings(figures, tmp_path, layout, columns, width):
     panels = [panel_of(*lengths, name=f"{n}.png") for n, lengths in enumerate(layout)]
     plots.plot_readings(tmp_path / "x.png", panels, 0.6, "Digits found")
     assert figures[0].get_suptitle() == "Digits found"
@@ -151,6 +161,9 @@ def test_readings(figures, tmp_path, layout):
             x, y = map(int, label.get_position())
             assert image[y + 20, x] == digit[0, 0]  # below its label
             assert np.sum(image == digit[0, 0]) == 28 * 28
+    assert len({photo.get_subplotspec().colspan.start for photo in photos}) == columns
+    drawn_width = photos[0].get_position().width * figures[0].get_figwidth()
+    assert drawn_width == pytest.approx(width, rel=0.1)
 
 
 def test_each_digit_has_its_box_and_the_unsure_another_colour(figures, tmp_path):

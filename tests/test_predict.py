@@ -70,11 +70,16 @@ def test_mistakes(predict_main, tmp_path, monkeypatch, trained_model, bundled_di
         assert list(row.values()) == expected
 
 
-def test_few_images_without_mistakes(predict_main, tmp_path, trained_model, random_digits):
+def test_few_images_without_mistakes(
+    predict_main, tmp_path, trained_model, random_digits, monkeypatch
+):
+    drawn = []
     file, images = tmp_path / "few.npz", random_digits["x_test"][:5]
     y_pred = trained_model(data.normalize(images)).numpy().argmax(axis=1)
     np.savez(file, **random_digits | {"x_test": images, "y_test": y_pred})
+    monkeypatch.setattr(plots, "plot_predictions", lambda *given: drawn.extend(given))
     assert predict_main("--data", file)[0] == 0  # fewer than 10 are shown
+    assert (len(drawn[1]), drawn[-1]) == (5, "Test images of few.npz")
     _, printed = predict_main("--mistakes", "--data", file)
     assert printed.err.endswith("error: no mistakes to show: all 5 are read correctly\n")
 
@@ -284,8 +289,10 @@ def test_the_least_certain_are_drawn(predict_main, own, bundled_digits, monkeypa
 def test_large_pictures_are_drawn_small(predict_main, tmp_path, bundled_digits, drawn):
     written(bundled_digits.x_eval[:1]).resize((1500, 1600)).save(tmp_path / "x.png")
     predict_main(tmp_path / "x.png")
-    ((panel,), *_) = drawn
+    ((panel,), _, title) = drawn
+    assert title == "Digits found and, below, as the network sees them"
     assert panel.line_lengths == [1]
+    assert panel.digit_confidence == pytest.approx(panel.confidence)
     assert max(panel.image.shape) == plots.MAX_PICTURE_SIDE
     ink = np.argwhere(panel.image.min(axis=2) < 128)
     (top, left), (bottom, right) = ink.min(axis=0), ink.max(axis=0)

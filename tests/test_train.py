@@ -2,6 +2,7 @@
 
 import csv
 import json
+import platform
 import re
 import time
 import zipfile
@@ -130,7 +131,9 @@ def test_options_reach_the_training_and_the_metrics(random_npz, tmp_path, monkey
     expected |= dict(data=str(random_npz), dataset="random.npz", bundled_digits=False)
     metrics = saved_metrics(tmp_path)
     assert expected.items() <= metrics.items()
-    assert metrics["versions"]["keras"] == model.keras.__version__
+    modules = dict(tensorflow=model.tf, keras=model.keras, numpy=np)
+    versions = {name: module.__version__ for name, module in modules.items()}
+    assert metrics["versions"] == {"python": platform.python_version(), **versions}
 
 
 def test_whole_run_on_the_bundled_digits(bundled_run):

@@ -174,6 +174,7 @@ def test_reading_is_shown_for_the_digit_drawn_last(pen):
     pen.draw(BAR)
     assert pen.window.focus == pytest.approx(BAR[-1], abs=2)
     assert pen.texts() == ["2 pieces", "0", "1", "90.0 %", "10.0 %"]
+    assert [box.get_linewidth() for box in pen.window.marks[::2]] == [1, 2]
     blue, green = pen.shows(BLUE), pen.shows(GREEN)
     assert len(green) > 2000  # the bar of the 1, and box and label
     assert 300 < len(blue) < 1000
@@ -197,6 +198,14 @@ def test_a_click_shows_the_digit_clicked_on(pen):
     pen.draw([(700, 600)])  # a click beside all digits leaves a dot
     assert "3 pieces" in pen.texts()
     assert len(pen.window.strokes) == 4
+
+
+def test_a_long_title_and_a_label_at_the_top_are_not_clipped(pen):
+    pen.window.read = lambda paper: read_pieces(paper)._replace(title=60 * "7")
+    pen.draw([(450, 20), (450, 100)])
+    ends = [artist.get_window_extent() for artist in (pen.window.title, pen.window.marks[1])]
+    assert ends[0].x1 < pen.window.digit_image.axes.bbox.x0
+    assert ends[1].y1 < pen.window.paper_axes.bbox.y1
 
 
 @pytest.mark.parametrize(("undo", "clear"), [("ctrl+z", "escape"), ("backspace", "delete")])
@@ -276,6 +285,8 @@ def test_the_network_reads_what_is_drawn(tmp_path, trained_file, monkeypatch, ca
         pen.draw(arc(600, 150, 110, 110, -150, 90) + arc(600, 255, 130, 110, -90, 150))
         pen.draw([(220, 450), (260, 450), (320, 450), (335, 460), (330, 480), (260, 700)])
         texts.extend(pen.texts())
+        zero = pen.window.answer.boxes[0]
+        assert zero == pytest.approx((130, 85, 270, 315), abs=6)  # around the pen's width
         assert folder == tmp_path
         assert read(np.full((HEIGHT, WIDTH), 255, np.uint8)).title == ""
         return pen.papers[-1]
