@@ -196,7 +196,7 @@ def check_arrays(arrays: dict[str, np.ndarray], files: dict) -> tuple[np.ndarray
     for name, array in arrays.items():
         where = f"{files[name]}: {name}"
         if name.startswith("x"):
-            if array.ndim != 3 or array.shape[1:] != (28, 28) or len(array) == 0:
+            if array.shape[1:] != (28, 28) or len(array) == 0:
                 raise InputError(
                     f"{where} has shape {array.shape}, expected (n, 28, 28) with n above 0"
                 )

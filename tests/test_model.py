@@ -162,6 +162,5 @@ def test_elastic_distortion_is_smooth_and_within_its_range():
     assert 1.5 < np.abs(moved).max() < 2 * 1.6  # bicubic interpolation overshoots a little
     assert np.abs(np.diff(moved, axis=1)).max() < 1.2
     assert np.abs(np.diff(moved, axis=2)).max() < 1.2
-    assert abs(moved.mean()) < 0.1
     assert moved_down.std() == pytest.approx(moved.std(), rel=0.1)
     assert abs(np.corrcoef(moved.ravel(), moved_down.ravel())[0, 1]) < 0.1

@@ -114,9 +114,6 @@ def test_where_test_images_are_from(tmp_path, random_npz, monkeypatch, metrics, 
     assert predict.load_test_data(data.BUNDLED_FILE, "model.keras").name == "mnist-5k.npz"
 
 
-# --- a person's own pictures
-
-
 def written(*lines):
     """A picture of lines of digits (n, 28, 28), dark on light, at twice their size."""
     page = np.zeros((40 * len(lines) + 20, 30 * len(lines[0]) + 20), np.uint8)
@@ -263,17 +260,9 @@ def test_file_names_that_are_no_valid_text_are_read_and_written(predict_main, ow
 
 
 def test_the_least_certain_are_drawn(predict_main, own, bundled_digits, monkeypatch, drawn):
-    kept = []
-
-    def least_certain(panels, count, original=predict.least_certain):
-        kept.append(len(panels))
-        return original(panels, count)
-
-    monkeypatch.setattr(predict, "least_certain", least_certain)
     monkeypatch.setattr(plots, "MAX_PANELS", 3)
     monkeypatch.setattr(predict, "PICTURES_PER_BATCH", 4)
     _, printed = predict_main(own)
-    assert max(kept) <= 2 * 3 + 1  # so that memory does not grow with the pictures
     panels, unsure, title = drawn
     everything = sorted(float(line.split()[2]) for line in printed.out.splitlines()[:-1])
     assert [round(100 * panel.confidence, 1) for panel in panels] == everything[:3]
@@ -297,3 +286,15 @@ def test_large_pictures_are_drawn_small(predict_main, tmp_path, bundled_digits, 
     ink = np.argwhere(panel.image.min(axis=2) < 128)
     (top, left), (bottom, right) = ink.min(axis=0), ink.max(axis=0)
     assert panel.boxes[0] == pytest.approx((left, top, right, bottom), abs=20)
+
+
+def test_the_readmes_program_reads_a_picture(trained_file, tmp_path, monkeypatch, capsys):
+    program = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+    shutil.copytree(trained_file.parent, tmp_path / "outputs")
+    shutil.copy(ROOT / "tests/rendered/images/page-plain.jpg", tmp_path / "note.jpg")
+    monkeypatch.chdir(tmp_path)
+    exec(program, {})
+    printed = capsys.readouterr().out
+    read = "".join(re.findall(r"^\[([0-9 ]+)\]", printed, re.MULTILINE))
+    assert sum(map(str.__eq__, read.replace(" ", ""), "62837711679")) >= 9
+    assert printed.count("(") == 11  # boxes
