@@ -13,7 +13,7 @@ TEMPORARY_PREFIX = ".unfinished-"  # beginning of a temporary folder's name
 
 
 class InputError(Exception):
-    """An input is wrong. The message says what is wrong and what to do about it."""
+    """What the user gave cannot be used. The message says why and, where useful, what to do."""
 
 
 def run_script(name: str, script: Callable[[], None]) -> int:
@@ -32,7 +32,7 @@ def run_script(name: str, script: Callable[[], None]) -> int:
         print(f"{name}: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # Python flushes stdout once more at exit, which must not fail again.
+        # Python flushes stdout again at exit. Without this, that would fail, too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
     except (InputError, OSError) as error:
@@ -80,7 +80,7 @@ def replace_on_success(folder: str | Path) -> Iterator[Path]:
             for path in Path(temporary).iterdir():
                 path.replace(Path(folder, path.name))
     except OSError as error:
-        # Some errors name no file, others the temporary one, which the user has never seen.
+        # Name the user's folder. Some errors name no file, others the temporary one.
         if error.errno and (not error.filename or TEMPORARY_PREFIX in str(error.filename)):
             raise OSError(error.errno, os.strerror(error.errno), str(folder)) from error
         raise

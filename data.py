@@ -38,8 +38,8 @@ IDX_FILES = {
 KERAS_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 KERAS_HOME = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
 KERAS_FILE = KERAS_HOME / "datasets" / "mnist.npz"
-# Seconds to wait for a connection or for data. The server's addresses, about ten, are tried in
-# turn: behind a firewall that drops packets, this takes ten times as long.
+# Seconds to wait for a connection or for data. About ten addresses are tried in turn, so a
+# server that cannot be reached takes ten times as long.
 DOWNLOAD_TIMEOUT = 5
 PROGRESS_INTERVAL = 5  # seconds between lines on a slow download
 
@@ -103,7 +103,7 @@ def download(url: str, path: Path) -> None:
 
     Unlike Keras's own download, it gives up if the server does not answer. It writes `path`
     only if it succeeds. Raises OSError or HTTPException if the download fails and InputError if
-    the file is no data set like MNIST.
+    the file does not have MNIST's layout.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     print(f"Downloading MNIST (11 MB) to {path}", flush=True)

@@ -67,8 +67,8 @@ def compile_with_adam(
     """Compile `model` with Adam at a learning rate or a schedule; `options` are `compile`'s."""
     adam = keras.optimizers.Adam(learning_rate)
     model.compile(adam, "sparse_categorical_crossentropy", metrics=["accuracy"], **options)
-    # Adam's variables are created here. If the first step created them, TensorFlow would trace
-    # it twice. Without them in the saved model, Keras would warn when it is loaded.
+    # Without this, the first step would create Adam's variables, and TensorFlow would trace the
+    # step twice. Keras would also warn when it loads the saved model.
     adam.build(model.trainable_variables)
 
 
@@ -108,7 +108,7 @@ class RandomAugmentation(keras.layers.Layer):
 
     Images are float (n, 28, 28). Outside training, they pass unchanged.
     Each parameter p is a range: draws are uniform in [-p, p]. `rotation` is in degrees,
-    `shift` in pixels, `zoom` and `shear` are fractions. `elastic` is the displacement in
+    `shift` in pixels, `zoom` and `shear` are fractions. `elastic` limits the displacement in
     pixels of each point of a 5 x 5 grid; between the points, the displacement is interpolated
     bicubically. (Simard, Steinkraus and Platt, "Best practices for convolutional neural
     networks", 2003, draw a displacement for each pixel and smooth it.)
@@ -233,8 +233,8 @@ def load_model(path: str) -> keras.Model:
     if not fits:
         raise InputError(f"{path} maps {shape} to {outputs}, expected 28 x 28 pixels to (10,)")
     model = keras.Sequential([keras.Input((28, 28)), keras.layers.Reshape(shape), loaded])
-    # Probabilities have the sum 1 for any image. Other outputs may have it for one image by
-    # chance, but not for all 784. Negative outputs count as 0: they must not balance a sum.
+    # A softmax has the sum 1 for every image. Other outputs may have it for one image by
+    # chance, but not for 784. Negative outputs count as 0: they must not balance a sum.
     sums = model(np.eye(784).reshape(-1, 28, 28)).numpy().clip(0).sum(axis=1)
     if not np.allclose(sums, 1, atol=1e-3):
         raise InputError(f"{path}: its outputs are not probabilities; end it with a softmax")

@@ -177,7 +177,7 @@ class Panel(NamedTuple):
     line_lengths: Sequence[int]  # digits in each line; their sum is n
     y_pred: np.ndarray  # (n,) digits
     digit_confidence: np.ndarray  # (n,) in [0, 1]
-    confidence: float  # in [0, 1], that all digits are named correctly
+    confidence: float  # in [0, 1], that all digits are read correctly
 
 
 def plot_readings(
@@ -200,9 +200,9 @@ def plot_readings(
     for row in range(rows):
         in_row = range(row * columns, min((row + 1) * columns, len(panels)))
         shapes = [panels[i].image.shape for i in in_row]
-        picture = max(min(shape[0] / shape[1], MAX_HEIGHT_TO_WIDTH) for shape in shapes) * width
-        strip = max(strips[i].shape[0] * strip_scale(strips[i], width) for i in in_row)
-        heights += [picture, strip]
+        tallest = max(min(shape[0] / shape[1], MAX_HEIGHT_TO_WIDTH) for shape in shapes)
+        strip_height = max(strips[i].shape[0] * strip_scale(strips[i], width) for i in in_row)
+        heights += [tallest * width, strip_height]
     figure = Figure(figsize=(columns * width, sum(heights) + 0.7 * rows + 0.5), dpi=DPI)
     figure.set_layout_engine("constrained", h_pad=0.04, w_pad=0.06)
     figure.suptitle(title, parse_math=False)

@@ -51,7 +51,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Let the trained network read handwritten digits in your pictures, or "
         "images of MNIST's test set; plot them with its answers.",
-        epilog="The percentage printed is the probability that the digits found are named "
+        epilog="The percentage printed estimates how likely all digits found are read "
         "correctly. Signs, separators and letters are left out or read as digits.",
     )
     add = parser.add_argument
@@ -70,14 +70,14 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add(
         "--data",
         metavar="PATH",
-        help="MNIST, as for train.py, to take the test images from (default: the data that "
+        help="where to take MNIST's test images from, as for train.py (default: the data that "
         "the model was trained on)",
     )
     add(
         "--count",
         type=int,
         metavar="N",
-        help=f"test images to show (default: {DEFAULT_COUNT})",
+        help=f"test images to read; at most 50 are plotted (default: {DEFAULT_COUNT})",
     )
     add(
         "--mistakes",
@@ -93,7 +93,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add(
         "--csv",
         metavar="FILE",
-        help="also save a table of image, digits and confidence (from 0 to 1)",
+        help="also save a table of picture, digits and confidence (from 0 to 1)",
     )
     add(
         "--draw",
@@ -144,7 +144,7 @@ def predict(args: argparse.Namespace) -> None:
     """Reload the model, let it read digits, plot and save what it reads.
 
     Raises OSError if a file cannot be read or written, and InputError if the model, the data
-    or a picture is wrong. If only some pictures are wrong, the others are saved before.
+    or a picture is wrong. If only some pictures are wrong, the others are still saved first.
     """
     if not Path(args.model).exists():
         raise InputError(f'{args.model} not found; run "python train.py" first')
@@ -220,7 +220,7 @@ class Reading(NamedTuple):
 
     @property
     def confidence(self) -> float:
-        """The network's probability in [0, 1] that all digits found are named correctly."""
+        """An estimate in [0, 1] that all digits found are read correctly."""
         return float(self.probabilities.max(axis=1).prod())
 
 
@@ -258,8 +258,8 @@ def find_digits_in_file(path: str) -> Reading:
         picture = read_image(path)
     except InputError as error:
         return Reading(path, problem=str(error))
-    if picture.info["frames"] > 1:
-        warn(f"{path}: only the first of {picture.info['frames']} pages or frames is read")
+    if picture.info["pages"] > 1:
+        warn(f"{path}: only the first of {picture.info['pages']} pages or frames is read")
     lines = find_digits(picture)
     return Reading(path, "" if lines else f"{path}: no digit found", picture, lines)
 
@@ -290,11 +290,11 @@ def report_readings(readings: Iterable[Reading], count: int, plot_path: Path) ->
             raise InputError(reading.problem)
         if reading.problem:
             warn(reading.problem)
-            rows.append({"image": reading.path, "digits": "", "confidence": ""})
+            rows.append({"picture": reading.path, "digits": "", "confidence": ""})
             continue
         print(describe(reading), flush=True)
         confidence = f"{reading.confidence:.4f}"
-        rows.append({"image": reading.path, "digits": reading.text, "confidence": confidence})
+        rows.append({"picture": reading.path, "digits": reading.text, "confidence": confidence})
         panels.append(to_panel(reading))
         if len(panels) > 2 * MAX_PANELS:  # to bound the memory
             panels = least_certain(panels, MAX_PANELS)
@@ -428,7 +428,7 @@ def predict_test_images(
         print(f"test image {i:4}  {y_pred[i]}  {percent(confidence[i]):>7}{verdict}")
         rows.append(
             {
-                "image": f"test image {i}",
+                "picture": f"test image {i}",
                 "digits": str(y_pred[i]),
                 "confidence": f"{confidence[i]:.4f}",
                 "true digit": str(y_true[i]),
@@ -482,10 +482,10 @@ def most_confident_mistakes(
 
 
 def save_csv(path: Path, rows: Sequence[dict]) -> None:
-    """Write a table: image (its path or `test image N`), digits, confidence in [0, 1].
+    """Write a table: picture (path, `drawing` or `test image N`), digits, confidence in [0, 1].
 
-    If no digit was found, the last two are empty. Test images have a fourth column, the true
-    digit.
+    If no digit was found, digits and confidence are empty. Test images have a fourth column,
+    the true digit.
     """
     # A file's name need not be valid text; surrogateescape writes its bytes unchanged.
     with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:

@@ -25,8 +25,8 @@ from data import Mnist, batches, hold_out, load_mnist
 if TYPE_CHECKING:
     from model import keras, tf
 
-# An epoch has at least as many images as MNIST's training set. A smaller training set is
-# repeated to reach this number.
+# An epoch has about as many images as MNIST's training set, or all of a larger set: a smaller
+# one is repeated, and an incomplete last batch is left out.
 MIN_EPOCH_IMAGES = 60_000
 DIVERGED_LOSS = 10 * math.log(10)  # ten times the loss of uniform guessing
 
@@ -54,7 +54,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--epochs",
         type=int,
         default=10,
-        help="passes over the training set, which is repeated to 60,000 images if it is "
+        help="passes over the training set, which is repeated to about 60,000 images if it is "
         "smaller (default: %(default)s)",
     )
     add("--batch-size", type=int, default=128, help="images per batch (default: %(default)s)")
@@ -230,7 +230,7 @@ def fit(
     steps_per_epoch: int,
     callback: "keras.callbacks.Callback",
 ) -> tuple[dict[str, list[float]], float]:
-    """Train, evaluate after each epoch, and print how long it took.
+    """Train, evaluate before training and after each epoch, and print how long it took.
 
     Returns the history and the time in seconds. The history has a value for each epoch under
     "loss", "accuracy" (in [0, 1]), "val_loss" and "val_accuracy".
@@ -255,7 +255,7 @@ def fit(
 
 def check_loss(epoch: int, loss: float) -> None:
     """Raise InputError if training has diverged by the end of an epoch, counted from 1."""
-    if not loss < DIVERGED_LOSS:  # not >=, which is False for nan
+    if not loss < DIVERGED_LOSS:  # nan counts as diverged, and nan >= x is False
         raise InputError(
             f"training diverged: the loss of epoch {epoch} is {loss:.4g}; nothing was "
             "saved; try a smaller --learning-rate"

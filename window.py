@@ -26,7 +26,7 @@ DPI = 100
 WINDOW_SIZE = (1000, 600)  # pixels: size of the window when it opens
 WIDTH, HEIGHT = 900, 720  # pixels: size of the paper, however large it is on the screen
 PEN_WIDTH = 11  # pixels: 1.2 % of the paper's width, as a pen on a small note
-MARGIN = 16  # pixels between the pen and the edge: photos/ drops ink at the edge
+MARGIN = 16  # pixels between the pen's centre and the edge: photos/ drops ink at the edge
 MAX_CLICK = 4  # pixels: a stroke that is shorter is a click
 POLL_INTERVAL = 30  # milliseconds between two checks for a finished reading
 MAX_LIVE_TIME = 0.05  # seconds: if readings take longer, they wait for the stroke's end
@@ -246,7 +246,7 @@ class DrawingWindow:
             is_click = np.ptp(stroke, axis=0).max() < MAX_CLICK
             if not is_click or not (distances(self.answer.boxes, self.focus) == 0).any():
                 self.history.append([*self.strokes, stroke])
-            self.changed = True  # a reading during the click may show a dot
+            self.changed = True  # a reading during a click has its dot: read again
             self.redraw()
 
     def position(self, event: MouseEvent) -> tuple[float, float]:
@@ -305,7 +305,10 @@ class DrawingWindow:
         self.redraw()
 
     def poll(self) -> None:
-        """Show a reading that has ended; start one if the paper has changed."""
+        """Show a finished reading; start one if the paper has changed.
+
+        During a stroke, only fast readings are started.
+        """
         if self.stroke and self.reading_time > MAX_LIVE_TIME:
             return
         if self.pending and self.pending.done():

@@ -11,10 +11,10 @@ from photos.strokes import distance_inside, find_ruled_lines, weighted_stroke_le
 MIN_CONTRAST = 0.05  # of ink: the texture of the background has less
 MIN_CONTRAST_TO_NOISE = 5  # contrast of ink / standard deviation of the noise
 THRESHOLD_FACTOR = 0.85  # the thinnest parts of strokes are a little weaker than the rest
-RIM_KERNEL = 5  # pixels: around erased ink, a blurred rim of 2 pixels is erased, too
+RIM_KERNEL = 5  # pixels: erased ink leaves a blurred rim of 2 pixels, which is erased, too
 # A component at the edge is cut off if its centre is this near to the edge, as a share of the
 # image's shorter side.
-MAX_CUT_OFF_DEPTH = 0.2
+MAX_CUT_OFF_DISTANCE = 0.2
 MIN_SIZE = 12  # pixels: longer side of a digit
 MIN_HEIGHT_TO_WIDTH = 0.45  # height / width of a digit
 MIN_INSIDE_SHARE = 0.2  # stroke length inside a drawn border / stroke length of the border
@@ -33,24 +33,24 @@ class Components(NamedTuple):
     def score(self) -> float:
         """How much handwriting the level shows: stroke length / longer side of the level.
 
-        Only components that may be whole digits count. Otherwise, a fine level, on which
-        digits break into parts, would win.
+        Only components that may be whole digits count. On a fine level, digits break into
+        parts. If parts counted, that level would win.
         """
         return (self.stroke_length * self.may_be_digit).sum() / max(self.labels.shape)
 
 
 def find_components(ink: Ink) -> Components:
     """Find the connected components of ink, and the length of their strokes."""
-    depth = distance_inside(ink.paper_mask)
+    edge_distance = distance_inside(ink.paper_mask)
     mask = to_mask(ink.contrast, ink.noise)
-    contrast = erase(find_ruled_lines(mask, depth <= 1), ink.contrast, mask)
+    contrast = erase(find_ruled_lines(mask, edge_distance <= 1), ink.contrast, mask)
     # The strongest component is often one that is cut off. Without it, the second pass has a
     # lower threshold and finds weaker ink.
     for _ in range(2):
         mask = to_mask(contrast, ink.noise)
         _, labels, stats, centers = cv2.connectedComponentsWithStats(mask)
         boxes = np.hstack([stats[:, :2], stats[:, :2] + stats[:, 2:4]])
-        cut_off = find_cut_off(labels, boxes, centers, depth)
+        cut_off = find_cut_off(labels, boxes, centers, edge_distance)
         if not cut_off.any():
             break
         contrast = erase(np.uint8(cut_off)[labels], contrast, mask)
@@ -72,23 +72,23 @@ def to_mask(contrast: np.ndarray, noise: float) -> np.ndarray:
 
 
 def erase(erased: np.ndarray, contrast: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The contrast without the `erased` part of the `mask`; all are (height, width)."""
+    """The contrast, 0 at the `erased` ink and its rim; other ink of the `mask` stays."""
     rim = cv2.dilate(erased, np.ones((RIM_KERNEL, RIM_KERNEL)))
     return np.where(rim & (erased | ~mask), 0, contrast)
 
 
 def find_cut_off(
-    labels: np.ndarray, boxes: np.ndarray, centers: np.ndarray, depth: np.ndarray
+    labels: np.ndarray, boxes: np.ndarray, centers: np.ndarray, edge_distance: np.ndarray
 ) -> np.ndarray:
     """Which components are cut off by the edge of the paper: bool (n,).
 
-    They touch the edge, and their centre is near it or they lie in a corner of the image.
-    `depth` (height, width) is the distance in pixels from the edge.
+    They touch the edge, and either their centre is near the edge or they lie in a corner.
+    `edge_distance` (height, width) is the distance in pixels from the edge.
     """
-    at_edge = np.bincount(labels[depth <= 1], minlength=len(boxes)) > 0
+    at_edge = np.bincount(labels[edge_distance <= 1], minlength=len(boxes)) > 0
     at_edge[0] = False
     x, y = centers.astype(int).T
-    near = depth[y, x] < MAX_CUT_OFF_DEPTH * min(labels.shape)
+    near = edge_distance[y, x] < MAX_CUT_OFF_DISTANCE * min(labels.shape)
     in_corner = ((boxes[:, :2] == 0) ^ (boxes[:, 2:] == labels.shape[::-1])).all(axis=1)
     return at_edge & (near | in_corner)
 

@@ -12,7 +12,7 @@ from pillow_heif import register_heif_opener
 
 from cli import InputError
 
-# Pixels: larger images are shrunk. A digit as long as 1.5 % of this still has 24 pixels.
+# Pixels: larger images are shrunk. At this size, a digit 1.5 % as long as the image has 24.
 MAX_SIDE = 1600
 # Pillow knows these formats by their first bytes, but cannot decode them.
 NOT_DECODED = {"BUFR", "GRIB", "HDF5", "MPEG", "WMF"}
@@ -23,11 +23,11 @@ register_heif_opener()  # iPhones save HEIC
 
 
 def find_files(paths: Sequence[str | Path]) -> tuple[list[str], list[str]]:
-    """The image files in `paths`, and the files of other types in folders.
+    """The picture files in `paths`, and the files of other types in folders.
 
     Folders are searched with all folders in them, in natural order; hidden files are skipped.
-    A path that is no folder is an image file, whatever its name. A folder without any image is
-    itself in the first list, and `read_image` raises InputError for it.
+    A path that is no folder is a picture file, whatever its name. A folder without any picture
+    is itself in the first list, and `read_image` raises InputError for it.
     """
     formats = Image.registered_extensions()
     images, others = [], []
@@ -52,7 +52,7 @@ def read_image(path: str | Path) -> Image.Image:
     """Read an image file as 8-bit RGB, its longer side at most MAX_SIDE pixels.
 
     The image is upright, as its EXIF orientation says, see `to_upright_rgb`. Of a file with
-    several pages or frames, the first is read; `image.info["frames"]` is their number.
+    several pages or frames, the first is read; `image.info["pages"]` is their number.
     Raises InputError if the file cannot be read as an image or has more than 89 million pixels
     (Pillow's limit against decompression bombs); the message begins with the path.
     """
@@ -62,7 +62,7 @@ def read_image(path: str | Path) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as file:
-                frames = 1 if file.format in ONE_PAGE else getattr(file, "n_frames", 1)
+                pages = 1 if file.format in ONE_PAGE else getattr(file, "n_frames", 1)
                 full_side = max(file.size)
                 file.draft("RGB", (MAX_SIDE, MAX_SIDE))  # decodes JPEG files at reduced size
                 image = to_upright_rgb(file, full_side)
@@ -75,7 +75,7 @@ def read_image(path: str | Path) -> Image.Image:
         reason = getattr(error, "strerror", None)  # of a file that is not there
         reason = reason or f"cannot be read as a picture: {error}"
         raise InputError(f"{path}: {reason}") from error
-    image.info["frames"] = frames
+    image.info["pages"] = pages
     return image
 
 

@@ -15,7 +15,7 @@ MAX_HEIGHT = 1.3
 MIN_OVERLAP = 0.3  # columns that both components share / columns of the narrower one
 
 MAX_WIDTH_TO_HEIGHT = 1.3  # of one digit: something wider is several digits that touch
-MIN_PIECE_WIDTH, MIN_PIECE_HEIGHT = 0.3, 0.6  # of what a cut leaves, in heights of the whole
+MIN_PIECE_WIDTH, MIN_PIECE_HEIGHT = 0.3, 0.6  # of a piece after a cut / height before it
 MAX_CUT_INK = 1.6  # stroke widths of ink that a cut may cross: through a 0 it crosses 2
 
 MAX_OFFSET = 0.7  # in y between neighbours on a line, in heights of the taller one
@@ -53,9 +53,9 @@ def group_components(components: Components) -> list[LevelDigit]:
     for i in candidates[np.argsort(-length[candidates])]:
         stacked = np.flatnonzero(may_share_digit(group_boxes, boxes[i], typical_size))
         if stacked.size:
-            number = stacked[0]
-            groups[number].append(i)
-            group_boxes[number] = box_around(boxes[groups[number]])
+            index = stacked[0]
+            groups[index].append(i)
+            group_boxes[index] = box_around(boxes[groups[index]])
         elif can_start[i]:
             groups.append([i])
             group_boxes = np.vstack([group_boxes, boxes[i]])

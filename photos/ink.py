@@ -9,14 +9,14 @@ from photos.files import resize
 
 SHEET_SIDE = 128  # pixels: a sheet is searched in an image of this longer side
 WRITING_KERNEL = 9  # pixels: wider than strokes
-EDGE_KERNEL = 5  # pixels: wider than a sharp edge
-MAX_EDGE_RATIO = 0.85  # darker side / brighter side of a sharp edge
+STEP_KERNEL = 5  # pixels: wider than a sharp step of brightness
+MAX_STEP_RATIO = 0.85  # darker side / brighter side of a sharp step
 MIN_SHEET_AREA = 0.06  # as a share of the image
 MIN_CONVEXITY = 0.93  # area of a sheet / area of its convex hull
 # Share of a sheet's outline on the frame. The lit region beside a shadow has more.
 MAX_AT_FRAME = 0.3
 MAX_AROUND_TO_SHEET = 0.8  # median brightness outside the sheet / brightness of its pixels
-MIN_BRIGHT_SHARE = 0.92  # of a sheet's pixels; fewer are bright inside a large light 0
+MIN_BRIGHT_SHARE = 0.92  # of a sheet's pixels; inside a large light 0, fewer are bright
 
 BACKGROUND_KERNEL = 64  # pixels: a dark square of this size is part of the background
 GRAIN_KERNEL = 5  # pixels: the median filter that removes grain from the background
@@ -26,7 +26,7 @@ MIN_WHITE = 0.05  # brightness: lower limit of white, so that black images have 
 
 
 def find_sheet(grey: np.ndarray) -> np.ndarray | None:
-    """A mask of the sheet of paper on a table or another sheet in a grey image (height, width).
+    """Find the sheet of paper in grey (height, width), if one lies on a table or another sheet.
 
     Regions are smooth areas between sharp steps of brightness. The sheet is the largest that is
     convex, mostly inside the image and brighter than the rest of it. The mask is uint8, its
@@ -35,8 +35,8 @@ def find_sheet(grey: np.ndarray) -> np.ndarray | None:
     grey = resize(grey, SHEET_SIDE)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (WRITING_KERNEL, WRITING_KERNEL))
     blank = cv2.morphologyEx(grey + 1e-3, cv2.MORPH_CLOSE, kernel)  # without writing
-    square = np.ones((EDGE_KERNEL, EDGE_KERNEL))
-    smooth = cv2.erode(blank, square) > MAX_EDGE_RATIO * cv2.dilate(blank, square)
+    square = np.ones((STEP_KERNEL, STEP_KERNEL))
+    smooth = cv2.erode(blank, square) > MAX_STEP_RATIO * cv2.dilate(blank, square)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(np.uint8(smooth))
     for label in 1 + np.argsort(-stats[1:, cv2.CC_STAT_AREA]):
         region = cv2.dilate(np.uint8(labels == label), square)  # its rim was not smooth
@@ -66,7 +66,7 @@ class Ink(NamedTuple):
     """
 
     contrast: np.ndarray  # 0 on empty paper and outside the sheet; may be negative
-    local_range: np.ndarray  # range of brightness around each pixel less the background's
+    local_range: np.ndarray  # range of the contrast around each pixel less the background's
     noise: float  # standard deviation of the contrast on empty paper
     paper_mask: np.ndarray  # uint8, 1 on the sheet or, if there is none, everywhere
 
@@ -84,7 +84,7 @@ def find_ink(grey: np.ndarray, sheet: np.ndarray | None, dark_ink: bool) -> Ink:
     paper_brightness = np.maximum(background, np.float32(background.max() / 2 + 1))
     divisor = paper_brightness if dark_ink else white
     contrast = (background - image) / divisor
-    # The background's own range is subtracted: the borders of blobs and pages are no strokes.
+    # Subtract the background's range: the borders of blobs and pages are no strokes.
     local_range = cv2.subtract(range_around(np.uint8(image)), range_around(background))
     mean, noise = measure_paper(contrast[::2, ::2][paper_mask[::2, ::2] == 1])
     return Ink((contrast - mean) * paper_mask, local_range / divisor, noise, paper_mask)
@@ -109,9 +109,9 @@ def range_around(grey: np.ndarray) -> np.ndarray:
 def measure_paper(contrast: np.ndarray) -> tuple[float, float]:
     """The mean and the standard deviation of the empty paper among contrasts (n,).
 
-    The 10th and the 30th percentile of a normal distribution are 1.28 and 0.52 deviations below
-    its mean. Ink is above both, even where a digit covers half of the image; the deviation
-    is then 1.4 times too large.
+    Ink may cover half of the image, so only low percentiles are used: the 10th and the 30th of
+    a normal distribution are 1.28 and 0.52 deviations below its mean. (Where ink covers half,
+    the deviation is 1.4 times too large.)
     """
     at_10, at_30 = np.percentile(contrast, (10, 30))
     deviation = (at_30 - at_10) / (1.28 - 0.52)

@@ -21,9 +21,9 @@ def to_mnist(contrast: np.ndarray, digit: LevelDigit) -> np.ndarray:
     size = max(digit.mask.shape)
     ink = np.float32(contrast[top:bottom, left:right] * digit.mask)
     ink = np.clip(ink / np.percentile(ink[digit.mask], WHITE_PERCENTILE), 0, 1)
-    space = 1 + size // 10  # for strokes that grow
-    ink = cv2.copyMakeBorder(ink, space, space, space, space, cv2.BORDER_CONSTANT)
-    return center_in_frame(thicken(ink, size))
+    padding = 4 * [1 + size // 10]  # for strokes that grow
+    ink = cv2.copyMakeBorder(ink, *padding, cv2.BORDER_CONSTANT)
+    return center_in_28x28(thicken(ink, size))
 
 
 def thicken(ink: np.ndarray, size: int) -> np.ndarray:
@@ -36,7 +36,7 @@ def thicken(ink: np.ndarray, size: int) -> np.ndarray:
     return np.maximum(ink, np.clip(grow + 1 - outside, 0, 1))
 
 
-def center_in_frame(ink: np.ndarray) -> np.ndarray:
+def center_in_28x28(ink: np.ndarray) -> np.ndarray:
     """Fit ink (height, width) into 20 x 20 of 28 x 28 pixels, centred as MNIST's digits are.
 
     Their centre of mass lies at row and column 14, counted from 0: half a pixel below and to

@@ -13,10 +13,10 @@ from photos.ink import find_ink, find_sheet
 from photos.mnist_form import to_mnist
 
 # An image is searched at up to three sizes, the levels: these two, for large digits, and its
-# own. All limits in pixels are the same on each level.
+# own, or MIN_LEVEL_SIDE if it is smaller. All limits in pixels are the same on each level.
 LEVEL_SIDES = 128, 448  # pixels of the longer side
-MIN_LEVEL_SIDE = 80  # pixels: smaller images are enlarged
-MARGIN_BELOW = 24  # pixels: a smaller image gets a margin, as its digit fills it
+MIN_LEVEL_SIDE = 80  # pixels of the longer side
+MARGIN_BELOW = 24  # pixels: a smaller image gets a margin, because the digit reaches its frame
 MIN_SCORE = 0.012  # of writing: weighted stroke length / longer side of the level
 
 
@@ -33,7 +33,7 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
 
     `picture` is an image of any mode and size, or a path for `read_image`. Returns the lines
     in reading order, an empty list if the picture has no writing. The boxes are in pixels of
-    the picture as it is, turned upright. For a path, raises InputError as `read_image` does.
+    the full-size picture, turned upright. For a path, raises InputError as `read_image` does.
     """
     is_image = isinstance(picture, Image.Image)
     image = to_upright_rgb(picture) if is_image else read_image(picture)
@@ -41,7 +41,7 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
     margin = 0
     if max(grey.shape) < MARGIN_BELOW:
         margin = 1 + max(grey.shape) // 4
-        grey = np.pad(grey, margin, constant_values=find_paper_at_frame(grey)[1])
+        grey = np.pad(grey, margin, constant_values=paper_brightness(grey))
     components = find_writing(grey)
     if components.score < MIN_SCORE:
         return []
@@ -61,24 +61,25 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
     ]
 
 
-def find_paper_at_frame(grey: np.ndarray) -> tuple[bool, float]:
-    """Whether the paper is light, and how bright it is: most pixels of the frame are paper."""
+def paper_brightness(grey: np.ndarray) -> float:
+    """The brightness of the paper in a small image: most pixels of its frame are paper."""
     frame = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     is_light = frame > (grey.min() + grey.max()) / 2
-    light_paper = bool(is_light.mean() > 0.5)
-    return light_paper, float(np.median(frame[is_light == light_paper]))
+    return float(np.median(frame[is_light == (is_light.mean() > 0.5)]))
 
 
 def find_writing(grey: np.ndarray) -> Components:
-    """The components of the polarity with the highest sum of scores, on its best level.
+    """The components of the better polarity, on its best level.
 
-    Gaps between strokes look like ink of the other polarity, but not on all levels.
+    The scores of all levels are added up for dark and for light ink, and the higher sum wins:
+    gaps between strokes look like ink of the other polarity, but not on all levels.
     """
     longest = max(grey.shape)
     sheet = find_sheet(grey) if longest > LEVEL_SIDES[-1] else None
     coarser = [side for side in LEVEL_SIDES if side < longest]
-    # A small image has one background, seen at its frame.
-    polarities = [True, False] if coarser else [find_paper_at_frame(grey)[0]]
+    polarities = [True, False]
+    if not coarser:  # a small image has one background, seen at its frame
+        polarities = [bool(paper_brightness(grey) > (grey.min() + grey.max()) / 2)]
     found: dict[bool, list[Components]] = {dark_ink: [] for dark_ink in polarities}
     total = dict.fromkeys(polarities, 0.0)
     for side in [*coarser, max(longest, MIN_LEVEL_SIDE)]:

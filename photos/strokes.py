@@ -82,15 +82,16 @@ def weighted_stroke_lengths(
 ) -> np.ndarray:
     """The weighted length in pixels of the strokes of n connected components: (n,).
 
-    Length = area / stroke width, weighted by contrast * (sharpness * clearness)^4:
+    Handwriting is long, sharp and clear; texture and shadows are not. Length = area / stroke
+    width, weighted by contrast * (sharpness * clearness)^4:
 
     - contrast: the component's mean less the mean of a ring around it
     - sharpness: local range of brightness at the outline / contrast, at most 1
     - clearness: contrast / CLEAR_CONTRAST_TO_TEXTURE of the texture, at most 1
     - texture: the standard deviation of the contrast in the ring
 
-    A blob has the length 0. The argument `contrast` is the ink's without what was erased,
-    `labels` are 0 outside the components; both are (height, width). `area` is (n,), in pixels.
+    A blob has the length 0. The argument `contrast` is the ink's after erasing, `labels` are 0
+    outside the components; both are (height, width). `area` is (n,), in pixels.
     """
     mask = np.uint8(labels > 0)
     inside = np.flatnonzero(mask)

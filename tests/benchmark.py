@@ -89,7 +89,7 @@ def mnist_images(path: str) -> Iterator[tuple[str, str, Any]]:
 def labelled_pictures(folder: str) -> Iterator[tuple[str, str, Any]]:
     """The pictures in `folder`/images that `folder`/labels.csv names, as `mnist_images`.
 
-    The columns are file, digits or label (a space separates numbers), and kind.
+    The columns are file, digits or label (spaces do not count), and kind.
     """
     with open(Path(folder, "labels.csv"), newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
@@ -120,14 +120,14 @@ def reading_accuracy(path: str, models: list[str], folders: list[str]) -> list[s
     rows = ["| pictures | count | read whole | digits right |", "|---|---|---|---|"]
     for kind, pictures in kinds.items():
         texts, found = zip(*pictures, strict=True)
-        scores = [score(texts, read_digits(network, found)) for network in networks]
+        scores = [score(texts, read_texts(network, found)) for network in networks]
         whole, right = zip(*scores, strict=True)
         share = mean_and_deviation(right) if any(texts) else "no digits"
         rows.append(f"| {kind} | {len(texts)} | {mean_and_deviation(whole)} | {share} |")
     return rows
 
 
-def read_digits(network: Any, found: Sequence) -> list[str]:
+def read_texts(network: Any, found: Sequence) -> list[str]:
     """What `network` reads in pictures, of which each has digits (n, 28, 28)."""
     answers = network(np.concatenate(found)).numpy().argmax(axis=1)
     parts = np.split(answers, np.cumsum([len(digits) for digits in found])[:-1])
@@ -164,10 +164,10 @@ def in_fresh_process(function: Callable, *arguments: Any) -> Any:
 
 
 def table(results: dict[str, list[dict]]) -> str:
-    """The results in Markdown. The loop's time is its mean over the same seeds as the run's."""
+    """The results in Markdown. The ratio is to the loop's mean time over the same seeds."""
     lines = [
-        "| run | seeds | test accuracy | time | loop's time | ratio |",
-        "|---|---|---|---|---|---|",
+        "| run | seeds | test accuracy | time | ratio |",
+        "|---|---|---|---|---|",
     ]
     for name, runs in results.items():
         accuracy = mean_and_deviation([100 * run["test_accuracy"] for run in runs])
@@ -176,7 +176,7 @@ def table(results: dict[str, list[dict]]) -> str:
             for rows in (runs, results[LOOP][: len(runs)])
         )
         lines.append(
-            f"| {name} | {len(runs)} | {accuracy} | {seconds:.1f} s | {loop_seconds:.1f} s "
+            f"| {name} | {len(runs)} | {accuracy} | {seconds:.1f} s "
             f"| {seconds / loop_seconds:.2f} |"
         )
     return "\n".join(lines)

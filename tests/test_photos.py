@@ -89,12 +89,12 @@ def test_exif_turns_photos_upright(tmp_path, seven):
     np.testing.assert_allclose(digit.box, only_digit(seven).box)
 
 
-@pytest.mark.parametrize(("ending", "frames"), [("gif", 2), ("tif", 2), ("mpo", 1), ("png", 1)])
-def test_of_several_frames_the_first_is_read(tmp_path, seven, ending, frames):
+@pytest.mark.parametrize(("ending", "pages"), [("gif", 2), ("tif", 2), ("mpo", 1), ("png", 1)])
+def test_of_several_frames_the_first_is_read(tmp_path, seven, ending, pages):
     path, others = tmp_path / f"x.{ending}", [Image.new("L", (150, 200), 255)]
     picture(seven).save(path, save_all=ending != "png", append_images=others)
     image = read_image(path)
-    assert image.info["frames"] == frames
+    assert image.info["pages"] == pages
     assert np.abs(np.asarray(image.convert("L")) / 255 - seven).mean() < 0.02
 
 
@@ -382,7 +382,7 @@ def test_digits_cropped_to_their_box_are_read(trained_model, bundled_digits, sid
         crop = np.pad(np.asarray(crop.resize(size)), round(margin * side)) / 255
         found += [benchmark.search(picture(grey)) for grey in (crop, 1 - crop)]
         answers += 2 * [str(probabilities[index].argmax())]
-    read = benchmark.read_digits(trained_model, found)
+    read = benchmark.read_texts(trained_model, found)
     assert np.mean(np.equal(read, answers)) >= 0.95
 
 
@@ -392,5 +392,5 @@ def test_rendered_pictures_are_read(trained_model):
         digits for text, digits in zip(texts, found, strict=True) if not text
     ]
     assert list(map(len, found_where_none_is)) == [0, 0, 0]
-    _, right = benchmark.score(texts, benchmark.read_digits(trained_model, found))
+    _, right = benchmark.score(texts, benchmark.read_texts(trained_model, found))
     assert right >= 90
