@@ -60,6 +60,8 @@ def test_every_mode_reads_the_same(tmp_path, seven, name):
         image = picture(seven).convert(path.stem)
     image.save(path)
     assert read_image(path).mode == "RGB"
+    if values and not black:  # the darkest is not made black
+        assert np.asarray(read_image(path)).min() == pytest.approx(64, abs=2)
     for given in (path, image):
         ((digit,),) = find_digits(given)
         assert np.abs(digit.pixels - only_digit(seven).pixels).mean() < 0.03
@@ -182,7 +184,7 @@ def test_loose_parts_stay_and_strangers_go(seven):
 def test_a_faint_digit_beside_strong_ink_that_is_cut_off_is_found():
     strong = [(0, y, 85, y) for y in (200, 240, 280, 320)]
     strong = on_paper((400, 300), strong, width=30, ink=0.02)
-    faint = on_paper((400, 300), [(140, 90, 210, 90), (202, 90, 160, 190)], ink=0.65)
+    faint = on_paper((400, 300), [(140, 90, 210, 90), (202, 90, 160, 190)], ink=0.7)
     assert difference(np.minimum(strong, faint), faint) < 0.02
 
 
@@ -292,6 +294,7 @@ def test_a_line_cropped_to_its_height_is_read_and_so_is_a_small_digit_below_the_
     ("columns", "starts"),
     [
         ((20, 70, 220, 270, 420, 470, 520, 570), (2, 4)),  # 24 12 1998
+        ((20, 70, 220), (2,)),
         ((20, 70, 120, 170), ()),
         ((20, 130, 240, 350), ()),  # written apart, but evenly
         ((20, 70, 140, 190), ()),  # a gap no wider than a digit
@@ -372,7 +375,6 @@ def test_digits_cropped_to_their_box_are_read(trained_model, bundled_digits, sid
     digits = data.normalize(bundled_digits.x_eval[:60])
     probabilities = trained_model(digits).numpy()
     sure = np.flatnonzero(probabilities.max(axis=1) > 0.99)
-    assert len(sure) > 25
     found, answers = [], []
     for index in sure:
         crop = picture(digits[index])

@@ -203,7 +203,6 @@ def test_lines_of_the_strip_are_those_of_the_picture_and_wrap(figures, tmp_path)
 @pytest.mark.parametrize(
     ("name", "title"),
     [
-        ("$1$.png", "$1$.png"),
         (r"a$\frac{1$.png", r"a$\frac{1$.png"),
         ("数字.png", "数字.png"),
         ("\udcff.png", "?.png"),

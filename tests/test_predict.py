@@ -218,7 +218,6 @@ def test_unreadable_images_do_not_stop_the_others(predict_main, own, tmp_path, b
     unread = [row for row in read_csv(table) if not row["digits"]]
     assert [row["picture"] for row in unread] == bad
     assert {row["confidence"] for row in unread} == {""}
-    assert (tmp_path / "p.PNG").exists()
 
 
 def test_a_name_with_a_minus_and_the_folder_of_a_model(
