@@ -265,14 +265,14 @@ def test_a_reading_that_was_overtaken_is_not_shown(tmp_path):
     assert np.array_equal(pen.screen(), empty)
 
 
-@pytest.mark.parametrize("seconds", [0, 0.06])
-def test_only_a_fast_reading_goes_on_during_a_stroke(tmp_path, seconds):
-    pen = Pen(lambda paper: time.sleep(seconds) or read_pieces(paper), tmp_path)
+@pytest.mark.parametrize(("limit", "readings"), [(60, 2), (0, 1)])
+def test_only_a_fast_reading_goes_on_during_a_stroke(pen, monkeypatch, limit, readings):
+    monkeypatch.setattr(window, "MAX_LIVE_TIME", limit)
     pen.draw(ONE)
     pen.begin(BAR)
     assert len(pen.papers) == 1  # never within an event
     pen.wait()
-    assert len(pen.papers) == (2 if seconds == 0 else 1)
+    assert len(pen.papers) == readings
 
 
 def test_the_network_reads_what_is_drawn(tmp_path, trained_file, monkeypatch, capsys):
