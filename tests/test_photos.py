@@ -241,10 +241,17 @@ def test_small_light_writing_on_a_large_dark_picture_is_found():
     assert [len(line), line[0].box[0]] == pytest.approx([5, 400], abs=4)
 
 
-def test_writing_in_a_shadow_is_found():
-    grey = np.where(COLUMNS < 0.1, 0.5, 0.9)
-    grey[260:340, 150:156] = 0.1
-    np.testing.assert_allclose(only_digit(grey).box, (150, 260, 156, 340), atol=5)
+@pytest.mark.parametrize("shade", [0.55, 0.2])
+def test_writing_in_a_shadow_is_found(shade):
+    shadow = np.where(COLUMNS < 0.3, shade, 1)
+    places = [(300, 60 + 90 * n) for n in range(9)]
+    (line,) = find_digits(picture(rings(*places, shape=(600, 900)) * shadow))
+    assert len(line) == 9
+
+
+def test_a_dark_spot_does_not_make_the_rest_of_a_digit_dim(seven):
+    spot = np.hypot(*(np.indices(seven.shape).T - (58, 75)).T) < 5
+    assert difference(np.where(spot, 0, np.maximum(seven, 0.45)), seven) < 0.03
 
 
 @pytest.mark.parametrize("width", [60, 100])

@@ -4,9 +4,7 @@ import csv
 import json
 import platform
 import re
-import time
 import zipfile
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -40,15 +38,6 @@ def test_recall_of_a_digit_that_does_not_occur_is_none():
 )
 def test_an_epoch_has_60_000_images_or_all_of_a_larger_set(images, batch_size, steps):
     assert train.count_steps(images, batch_size) == steps
-
-
-def test_the_time_of_training_is_that_of_all_epochs():
-    def fit(*_, epochs, **__):
-        time.sleep(0.1 * epochs)
-        return SimpleNamespace(history={})
-
-    slow = SimpleNamespace(evaluate=lambda *_, **__: None, fit=fit)
-    assert train.fit(slow, None, None, epochs=2, steps_per_epoch=1, callback=None)[1] >= 0.2
 
 
 def test_what_is_printed_and_that_a_seed_repeats_it(random_npz, tmp_path, capfd):
