@@ -38,8 +38,8 @@ IDX_FILES = {
 KERAS_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 KERAS_HOME = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
 KERAS_FILE = KERAS_HOME / "datasets" / "mnist.npz"
-# Seconds to wait for a connection or for data. About ten addresses are tried in turn, so a
-# server that cannot be reached takes ten times as long.
+# Seconds to wait for a connection or for data. The server has about ten addresses, which are
+# tried in turn: if none answers, the wait is ten times as long.
 DOWNLOAD_TIMEOUT = 5
 PROGRESS_INTERVAL = 5  # seconds between lines on a slow download
 

@@ -127,10 +127,10 @@ class RandomAugmentation(keras.layers.Layer):
         affine = [math.radians(rotation), shear, zoom, zoom, shift, shift]
         self.ranges = np.array(affine + 2 * ELASTIC_GRID_SIDE**2 * [elastic], np.float32)
         self.seed_generator = keras.random.SeedGenerator()
-        # Each coordinate at which an image is sampled is a weighted sum of 3 + 25 fixed maps of
-        # 28 x 28 pixels, the basis: y, x and 1 are the affine part, and the bicubic
-        # interpolation of each of the 25 grid points is the elastic part. Only the weights are
-        # random.
+        # The basis is 3 + 25 fixed maps of 28 x 28 pixels. The maps y, x and 1 give the affine
+        # part, the bicubic interpolation of each of the 25 grid points gives the elastic part.
+        # The y at which a pixel is sampled is a weighted sum of these maps, and so is the x.
+        # Only the weights are random.
         y, x = np.indices((28, 28)) - 13.5
         grid = np.eye(ELASTIC_GRID_SIDE**2).reshape(-1, ELASTIC_GRID_SIDE, ELASTIC_GRID_SIDE, 1)
         elastic_maps = keras.ops.image.resize(grid, (28, 28), "bicubic")

@@ -12,7 +12,7 @@ from pillow_heif import register_heif_opener
 
 from cli import InputError
 
-# Pixels: larger images are shrunk. At this size, a digit 1.5 % as long as the image has 24.
+# Pixels: larger images are shrunk. A digit of 24 pixels is then 1.5 % of the image's side.
 MAX_SIDE = 1600
 # Pillow knows these formats by their first bytes, but cannot decode them.
 NOT_DECODED = {"BUFR", "GRIB", "HDF5", "MPEG", "WMF"}

@@ -15,7 +15,7 @@ MAX_HEIGHT = 1.3
 MIN_OVERLAP = 0.3  # columns that both components share / columns of the narrower one
 
 MAX_WIDTH_TO_HEIGHT = 1.3  # of one digit: something wider is several digits that touch
-MIN_PIECE_WIDTH, MIN_PIECE_HEIGHT = 0.3, 0.6  # of a piece after a cut / height before it
+MIN_PIECE_WIDTH, MIN_PIECE_HEIGHT = 0.3, 0.6  # of a piece / height of the whole
 MAX_CUT_INK = 1.6  # stroke widths of ink that a cut may cross: through a 0 it crosses 2
 
 MAX_OFFSET = 0.7  # in y between neighbours on a line, in heights of the taller one

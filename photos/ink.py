@@ -16,7 +16,7 @@ MIN_CONVEXITY = 0.93  # area of a sheet / area of its convex hull
 # Share of a sheet's outline on the frame. The lit region beside a shadow has more.
 MAX_AT_FRAME = 0.3
 MAX_AROUND_TO_SHEET = 0.8  # median brightness outside the sheet / brightness of its pixels
-MIN_BRIGHT_SHARE = 0.92  # of a sheet's pixels; inside a large light 0, fewer are bright
+MIN_BRIGHT_SHARE = 0.92  # of a sheet's pixels: a large light 0 is dark inside
 
 BACKGROUND_KERNEL = 64  # pixels: a dark square of this size is part of the background
 GRAIN_KERNEL = 5  # pixels: the median filter that removes grain from the background

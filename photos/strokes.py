@@ -11,8 +11,8 @@ MIN_LENGTH_SHARE = 0.25  # of a ruled line, as a share of the image's longer sid
 # Largest thickness of a ruled line, and largest gap in it: these pixels plus this share of the
 # image's longer side.
 MAX_THICKNESS, MAX_THICKNESS_SHARE = 5, 0.0125
-# A stroke crosses a ruled line if its length across the line exceeds this many thicknesses of
-# the line plus this many pixels.
+# A stroke that crosses a ruled line is longer, in the direction across the line, than this many
+# times the line's thickness plus this many pixels.
 CROSSING_THICKNESSES, CROSSING_PIXELS = 2, 2
 
 MIN_ELONGATION = 2.6  # area / squared stroke width: a blob has less
