@@ -220,7 +220,7 @@ class Reading(NamedTuple):
 
     @property
     def confidence(self) -> float:
-        """An estimate in [0, 1] that all digits found are read correctly."""
+        """How likely, in [0, 1], all digits found are read correctly: an estimate."""
         return float(self.probabilities.max(axis=1).prod())
 
 

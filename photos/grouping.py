@@ -32,11 +32,12 @@ class LevelDigit(NamedTuple):
 
 
 def group_components(components: Components) -> list[LevelDigit]:
-    """Merge components that stand one above the other into digits, the longest first.
+    """Merge components that stand one above the other into digits.
 
-    The typical size is the weighted median, the typical length the weighted mean, of the
-    components that may be whole digits; the weight is the stroke length. There must be at least
-    one such component.
+    Components are taken by their stroke length, the longest first. Each joins a digit above or
+    below it, starts a new one, or is left out. The typical size is the weighted median, the
+    typical length the weighted mean, of the components that may be whole digits; the weight is
+    the stroke length. There must be at least one such component.
     """
     boxes, length = components.boxes, components.stroke_length
     width, height = (boxes[:, 2:] - boxes[:, :2]).T

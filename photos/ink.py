@@ -29,8 +29,8 @@ def find_sheet(grey: np.ndarray) -> np.ndarray | None:
     """Find the sheet of paper in grey (height, width), if one lies on a table or another sheet.
 
     Regions are smooth areas between sharp steps of brightness. The sheet is the largest that is
-    convex, mostly inside the image and brighter than the rest of it. The mask is uint8, its
-    longer side SHEET_SIDE pixels.
+    convex, mostly inside the image and brighter than the rest of it. Returns its mask, uint8
+    with SHEET_SIDE pixels on the longer side, or None.
     """
     grey = resize(grey, SHEET_SIDE)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (WRITING_KERNEL, WRITING_KERNEL))
@@ -81,8 +81,8 @@ def find_ink(grey: np.ndarray, sheet: np.ndarray | None, dark_ink: bool) -> Ink:
     background = estimate_background(np.uint8(image))
     # A shadow darkens paper and dark ink by the same factor. The lower limit keeps the texture
     # of a dark table weak.
-    paper_brightness = np.maximum(background, np.float32(background.max() / 2 + 1))
-    divisor = paper_brightness if dark_ink else white
+    lower_limit = np.float32(background.max() / 2 + 1)
+    divisor = np.maximum(background, lower_limit) if dark_ink else white
     contrast = (background - image) / divisor
     # Subtract the background's range: the borders of blobs and pages are no strokes.
     local_range = cv2.subtract(range_around(np.uint8(image)), range_around(background))
