@@ -10,17 +10,10 @@
 
 `search.py` calls them in this order. Ink is what is darker, or lighter, than the background, by
 more than the noise. Its connected components are scored by how much they look like strokes of a
-pen: long, sharp and clear. Ruled lines, borders and what the edge cuts off do not count. This
-is done on up to three levels, for one or both polarities; the components with the best score
-become digits. All limits were tuned on people's pictures and on rendered ones.
-
-- level: a size to which the image is scaled
-- polarity: dark ink on light paper, or light ink on dark paper
-- contrast: brightness of ink against the background, as a share
-- sheet: a sheet of paper on a table or another sheet
-- frame: the outermost pixels of the image
-- edge: the boundary of the paper
-- outline: the outermost pixels of a component
+pen: long, sharp and clear. Ruled lines, borders and what the edge of the paper cuts off do not
+count. The image is searched at up to three sizes, the levels, for dark ink, light ink or both,
+the polarities. The polarity with the higher score on all levels wins; its best level gives the
+digits. All limits were tuned on people's pictures and on rendered ones.
 """
 
 from photos.files import find_files, read_image

@@ -12,8 +12,8 @@ MIN_CONTRAST = 0.05  # of ink: the texture of the background has less
 MIN_CONTRAST_TO_NOISE = 5  # contrast of ink / standard deviation of the noise
 THRESHOLD_FACTOR = 0.85  # the thinnest parts of strokes are a little weaker than the rest
 RIM_KERNEL = 5  # pixels: erased ink leaves a blurred rim of 2 pixels, which is erased, too
-# A component at the edge is cut off if its centre is this near to the edge, as a share of the
-# image's shorter side.
+# A component that touches the edge is cut off if it lies in a corner, or if its centre is this
+# near to the edge, as a share of the image's shorter side.
 MAX_CUT_OFF_DISTANCE = 0.2
 MIN_SIZE = 12  # pixels: longer side of a digit
 MIN_HEIGHT_TO_WIDTH = 0.45  # height / width of a digit
@@ -23,20 +23,14 @@ MIN_INSIDE_SHARE = 0.2  # stroke length inside a drawn border / stroke length of
 class Components(NamedTuple):
     """The connected components of ink on one level: n labels, 0 is the rest of the image."""
 
-    contrast: np.ndarray  # (height, width): of the ink without what was erased
+    contrast: np.ndarray  # (height, width): that of `Ink`, 0 where something was erased
     labels: np.ndarray  # (height, width)
     boxes: np.ndarray  # (n, 4): left, top, right, bottom
     stroke_length: np.ndarray  # (n,): weighted, in pixels; 0 for what is no handwriting
     may_be_digit: np.ndarray  # (n,): True for what has the size and shape of a whole digit
-
-    @property
-    def score(self) -> float:
-        """How much handwriting the level shows: stroke length / longer side of the level.
-
-        Only components that may be whole digits count. On a fine level, digits break into
-        parts. If parts counted, that level would win.
-        """
-        return (self.stroke_length * self.may_be_digit).sum() / max(self.labels.shape)
+    # Stroke length of what may be a whole digit / longer side of the level. If parts of digits
+    # counted, fine levels would win, on which digits break.
+    score: float
 
 
 def find_components(ink: Ink) -> Components:
@@ -54,13 +48,14 @@ def find_components(ink: Ink) -> Components:
         if not cut_off.any():
             break
         contrast = erase(np.uint8(cut_off)[labels], contrast, mask)
-    width, height = stats[:, 2], stats[:, 3]
+    width, height, area = stats[:, 2:].T
     may_be_digit = np.maximum(width, height) >= MIN_SIZE
     may_be_digit &= height > MIN_HEIGHT_TO_WIDTH * width
-    length = weighted_stroke_lengths(ink, contrast, labels, stats[:, cv2.CC_STAT_AREA])
+    length = weighted_stroke_lengths(contrast, ink.local_range, labels, area)
     length[cut_off] = 0
-    length[find_drawn_borders(boxes, length * may_be_digit)] = 0
-    return Components(contrast, labels, boxes, length, may_be_digit)
+    length[find_drawn_borders(boxes, length)] = 0
+    score = (length * may_be_digit).sum() / max(labels.shape)
+    return Components(contrast, labels, boxes, length, may_be_digit, score)
 
 
 def to_mask(contrast: np.ndarray, noise: float) -> np.ndarray:
@@ -72,7 +67,7 @@ def to_mask(contrast: np.ndarray, noise: float) -> np.ndarray:
 
 
 def erase(erased: np.ndarray, contrast: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The contrast, 0 at the `erased` ink and its rim; other ink of the `mask` stays."""
+    """The contrast, 0 at the `erased` ink and at its rim but for other ink of the `mask`."""
     rim = cv2.dilate(erased, np.ones((RIM_KERNEL, RIM_KERNEL)))
     return np.where(rim & (erased | ~mask), 0, contrast)
 
@@ -80,11 +75,7 @@ def erase(erased: np.ndarray, contrast: np.ndarray, mask: np.ndarray) -> np.ndar
 def find_cut_off(
     labels: np.ndarray, boxes: np.ndarray, centers: np.ndarray, edge_distance: np.ndarray
 ) -> np.ndarray:
-    """Which components are cut off by the edge of the paper: bool (n,).
-
-    They touch the edge, and either their centre is near the edge or they lie in a corner.
-    `edge_distance` (height, width) is the distance in pixels from the edge.
-    """
+    """Which components the edge of the paper cuts off, (n,); `edge_distance` is in pixels."""
     at_edge = np.bincount(labels[edge_distance <= 1], minlength=len(boxes)) > 0
     at_edge[0] = False
     x, y = centers.astype(int).T

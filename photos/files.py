@@ -25,9 +25,8 @@ register_heif_opener()  # iPhones save HEIC
 def find_files(paths: Sequence[str | Path]) -> tuple[list[str], list[str]]:
     """The picture files in `paths`, and the files of other types in folders.
 
-    Folders are searched with all folders in them, in natural order; hidden files are skipped.
-    A path that is no folder is a picture file, whatever its name. A folder without any picture
-    is itself in the first list, and `read_image` raises InputError for it.
+    Folders are searched with all folders in them, in natural order, without hidden files. A
+    path that is no folder, or a folder without pictures, is itself in the first list.
     """
     formats = Image.registered_extensions()
     images, others = [], []
@@ -45,16 +44,15 @@ def find_files(paths: Sequence[str | Path]) -> tuple[list[str], list[str]]:
 
 def natural_order(path: Path) -> str:
     """A sorting key by which `2.png` comes before `10.png`."""
-    return re.sub("[0-9]+", lambda number: number[0].zfill(20), str(path).lower())
+    return re.sub("[0-9]+", lambda match: match[0].zfill(20), str(path).lower())
 
 
 def read_image(path: str | Path) -> Image.Image:
     """Read an image file as 8-bit RGB, its longer side at most MAX_SIDE pixels.
 
-    The image is upright, as its EXIF orientation says, see `to_upright_rgb`. Of a file with
-    several pages or frames, the first is read; `image.info["pages"]` is their number.
-    Raises InputError if the file cannot be read as an image or has more than 89 million pixels
-    (Pillow's limit against decompression bombs); the message begins with the path.
+    It is turned upright as its EXIF orientation says. Of several pages or frames, the first is
+    read; `image.info["pages"]` is their number. Raises InputError if the file cannot be read or
+    has more than 89 million pixels (Pillow's limit against decompression bombs).
     """
     if Path(path).is_dir():
         raise InputError(f"{path}: a folder with no picture files in it")
@@ -65,33 +63,31 @@ def read_image(path: str | Path) -> Image.Image:
                 pages = 1 if file.format in ONE_PAGE else getattr(file, "n_frames", 1)
                 full_side = max(file.size)
                 file.draft("RGB", (MAX_SIDE, MAX_SIDE))  # decodes JPEG files at reduced size
-                image = to_upright_rgb(file, full_side)
+                image = to_upright_rgb(file)
     except UnidentifiedImageError as error:
         with open(path, "rb") as file:
             if file.read(5) == b"%PDF-":
                 raise InputError(f"{path}: a PDF: export the page as PNG or JPEG") from error
         raise InputError(f"{path}: not a picture of a known format") from error
     except Exception as error:  # Pillow's many decoders fail in as many ways
-        reason = getattr(error, "strerror", None)  # of a file that is not there
-        reason = reason or f"cannot be read as a picture: {error}"
+        reason = getattr(error, "strerror", None) or f"cannot be read as a picture: {error}"
         raise InputError(f"{path}: {reason}") from error
-    image.info["pages"] = pages
+    image.info |= {"pages": pages, "shrink_factor": full_side / max(image.size)}
     return image
 
 
-def to_upright_rgb(image: Image.Image, full_side: int | None = None) -> Image.Image:
+def to_upright_rgb(image: Image.Image) -> Image.Image:
     """An image of any mode as upright RGB, its longer side at most MAX_SIDE pixels.
 
-    Transparent parts become white, or black if the drawing is light. `full_side` is the longer
-    side of the file's image, if `image` was decoded at reduced size; `info["shrink_factor"]` of
-    the result is `full_side` / its longer side.
+    Transparent parts become white, or black if the drawing is light. `info["shrink_factor"]` of
+    the result is the longer side before / after.
     """
-    full_side = full_side or max(image.size)
+    full_side = max(image.size)
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):  # the brightest value becomes white
         values = np.nan_to_num(np.asarray(image, np.float32))
         values -= min(values.min(), 0)
-        image = Image.fromarray(np.uint8(255 * values / max(values.max(), 1e-6)))
+        image = Image.fromarray(np.uint8(values * (255 / max(values.max(), 1e-6))))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         opacity = np.asarray(image.getchannel("A"), np.float32)

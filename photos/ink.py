@@ -15,8 +15,7 @@ MIN_SHEET_AREA = 0.06  # as a share of the image
 MIN_CONVEXITY = 0.93  # area of a sheet / area of its convex hull
 # Share of a sheet's outline on the frame. The lit region beside a shadow has more.
 MAX_AT_FRAME = 0.3
-MAX_AROUND_TO_SHEET = 0.8  # median brightness outside the sheet / brightness of its pixels
-MIN_BRIGHT_SHARE = 0.92  # of a sheet's pixels: a large light 0 is dark inside
+MAX_AROUND_TO_SHEET = 0.8  # median brightness outside the sheet / in it
 
 BACKGROUND_KERNEL = 64  # pixels: a dark square of this size is part of the background
 GRAIN_KERNEL = 5  # pixels: the median filter that removes grain from the background
@@ -25,12 +24,12 @@ RANGE_KERNEL = 5  # pixels: a sharp outline has its whole step of brightness wit
 MIN_WHITE = 0.05  # brightness: lower limit of white, so that black images have no light ink
 
 
-def find_sheet(grey: np.ndarray) -> np.ndarray | None:
+def find_sheet(grey: np.ndarray) -> np.ndarray:
     """Find the sheet of paper in grey (height, width), if one lies on a table or another sheet.
 
-    Regions are smooth areas between sharp steps of brightness. The sheet is the largest that is
-    convex, mostly inside the image and brighter than the rest of it. Returns its mask, uint8
-    with SHEET_SIDE pixels on the longer side, or None.
+    It is the largest area without sharp steps of brightness that is convex, mostly inside the
+    image and brighter than the rest. Returns its mask, uint8, SHEET_SIDE pixels long; without a
+    sheet, it is 1 everywhere.
     """
     grey = resize(grey, SHEET_SIDE)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (WRITING_KERNEL, WRITING_KERNEL))
@@ -39,23 +38,19 @@ def find_sheet(grey: np.ndarray) -> np.ndarray | None:
     smooth = cv2.erode(blank, square) > MAX_STEP_RATIO * cv2.dilate(blank, square)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(np.uint8(smooth))
     for label in 1 + np.argsort(-stats[1:, cv2.CC_STAT_AREA]):
-        region = cv2.dilate(np.uint8(labels == label), square)  # its rim was not smooth
+        region = cv2.dilate(np.uint8(labels == label), square)  # with its rim, not smooth
         if region.mean() < MIN_SHEET_AREA:
             break
-        contours, _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        contour = max(contours, key=cv2.contourArea)
+        (contour,), _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         sheet = cv2.drawContours(np.zeros_like(region), [contour], 0, 1, cv2.FILLED)
-        hull = cv2.convexHull(contour)
         at_frame = (contour == 0) | (contour == np.subtract(grey.shape[::-1], 1))
         if (
-            cv2.contourArea(contour) <= MIN_CONVEXITY * cv2.contourArea(hull)
-            or at_frame.any(axis=2).mean() > MAX_AT_FRAME
+            cv2.contourArea(contour) > MIN_CONVEXITY * cv2.contourArea(cv2.convexHull(contour))
+            and at_frame.any(axis=2).mean() < MAX_AT_FRAME
+            and np.median(grey[sheet == 0]) < MAX_AROUND_TO_SHEET * np.median(grey[sheet == 1])
         ):
-            continue
-        bright = np.median(grey[sheet == 0]) < MAX_AROUND_TO_SHEET * grey[sheet == 1]
-        if bright.mean() > MIN_BRIGHT_SHARE:
             return sheet
-    return None
+    return np.ones(grey.shape, np.uint8)
 
 
 class Ink(NamedTuple):
@@ -71,11 +66,9 @@ class Ink(NamedTuple):
     paper_mask: np.ndarray  # uint8, 1 on the sheet or, if there is none, everywhere
 
 
-def find_ink(grey: np.ndarray, sheet: np.ndarray | None, dark_ink: bool) -> Ink:
+def find_ink(grey: np.ndarray, sheet: np.ndarray, dark_ink: bool) -> Ink:
     """Find the ink on a level, grey in [0, 1] (height, width); `sheet` is from `find_sheet`."""
-    paper_mask = np.ones(grey.shape, np.uint8)
-    if sheet is not None:
-        paper_mask = cv2.resize(sheet, grey.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    paper_mask = cv2.resize(sheet, grey.shape[::-1], interpolation=cv2.INTER_NEAREST)
     white = np.float32(255 * max(grey.max(), MIN_WHITE))
     image = cv2.GaussianBlur(255 * (grey if dark_ink else 1 - grey), (0, 0), BLUR_SIGMA)
     background = estimate_background(np.uint8(image))
@@ -91,11 +84,7 @@ def find_ink(grey: np.ndarray, sheet: np.ndarray | None, dark_ink: bool) -> Ink:
 
 
 def estimate_background(grey: np.ndarray) -> np.ndarray:
-    """The background of dark ink in `grey`: a morphological closing; uint8 (height, width).
-
-    It removes dark areas that are narrower or lower than the kernel, and keeps the borders of
-    shadows and tables.
-    """
+    """The background of dark ink, uint8 (height, width), with sharp borders of shadows."""
     kernel = np.ones((BACKGROUND_KERNEL, BACKGROUND_KERNEL))
     grey = cv2.medianBlur(grey, GRAIN_KERNEL)
     return cv2.morphologyEx(grey, cv2.MORPH_CLOSE, kernel, borderType=cv2.BORDER_REFLECT)
@@ -109,9 +98,8 @@ def range_around(grey: np.ndarray) -> np.ndarray:
 def measure_paper(contrast: np.ndarray) -> tuple[float, float]:
     """The mean and the standard deviation of the empty paper among contrasts (n,).
 
-    Ink may cover half of the image, so only low percentiles are used: the 10th and the 30th of
-    a normal distribution are 1.28 and 0.52 deviations below its mean. (Where ink covers half,
-    the deviation is 1.4 times too large.)
+    Ink may cover half of the image, so low percentiles are used: the 10th and the 30th of a
+    normal distribution are 1.28 and 0.52 standard deviations below its mean.
     """
     at_10, at_30 = np.percentile(contrast, (10, 30))
     deviation = (at_30 - at_10) / (1.28 - 0.52)

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -16,8 +17,10 @@ from photos.mnist_form import to_mnist
 # own, or MIN_LEVEL_SIDE if it is smaller. All limits in pixels are the same on each level.
 LEVEL_SIDES = 128, 448  # pixels of the longer side
 MIN_LEVEL_SIDE = 80  # pixels of the longer side
-MARGIN_BELOW = 24  # pixels: a smaller image gets a margin, because the digit reaches its frame
+MARGIN_BELOW = 24  # pixels: a smaller image gets a margin, because its digit reaches the frame
 MIN_SCORE = 0.012  # of writing: weighted stroke length / longer side of the level
+
+cv2.setNumThreads(1)  # more threads take longer on small images and save little on large ones
 
 
 class Digit(NamedTuple):
@@ -31,12 +34,11 @@ class Digit(NamedTuple):
 def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
     """Find the digits in a picture, dark on light or light on dark.
 
-    `picture` is an image of any mode and size, or a path for `read_image`. Returns the lines
-    in reading order, an empty list if the picture has no writing. The boxes are in pixels of
-    the full-size picture, turned upright. For a path, raises InputError as `read_image` does.
+    `picture` is an image of any mode and size, or a path. Returns the lines in reading order; a
+    picture without writing has none. The boxes are in pixels of the image, or of the full-size
+    picture at the path, turned upright. For a path, raises InputError as `read_image` does.
     """
-    is_image = isinstance(picture, Image.Image)
-    image = to_upright_rgb(picture) if is_image else read_image(picture)
+    image = to_upright_rgb(picture) if isinstance(picture, Image.Image) else read_image(picture)
     grey = to_grey(image)
     margin = 0
     if max(grey.shape) < MARGIN_BELOW:
@@ -50,11 +52,11 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
         digits = [piece for digit in digits for piece in split_touching(digit)]
     scale = max(grey.shape) / max(components.contrast.shape)
     boxes = np.reshape([digit.box for digit in digits], (-1, 4))
-    in_image = (scale * boxes - margin).clip(0, [*image.size, *image.size])
+    in_image = (scale * boxes - margin).clip(0, 2 * image.size)
     in_picture = (image.info["shrink_factor"] * in_image).tolist()
     return [
         [
-            Digit(tuple(in_picture[i]), to_mnist(components.contrast, digits[i]), space)
+            Digit(tuple(in_picture[i]), to_mnist(digits[i].ink), space)
             for i, space in zip(line, has_space_before(boxes[line]), strict=True)
         ]
         for line in order_lines(boxes)
@@ -62,7 +64,7 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
 
 
 def paper_brightness(grey: np.ndarray) -> float:
-    """The brightness of the paper in a small image: most pixels of its frame are paper."""
+    """The brightness of the paper in a small image: most of its outermost pixels are paper."""
     frame = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     is_light = frame > (grey.min() + grey.max()) / 2
     return float(np.median(frame[is_light == (is_light.mean() > 0.5)]))
@@ -71,11 +73,11 @@ def paper_brightness(grey: np.ndarray) -> float:
 def find_writing(grey: np.ndarray) -> Components:
     """The components of the better polarity, on its best level.
 
-    The scores of all levels are added up for dark and for light ink, and the higher sum wins:
+    The scores of dark and of light ink are added up over the levels, and the higher sum wins:
     gaps between strokes look like ink of the other polarity, but not on all levels.
     """
     longest = max(grey.shape)
-    sheet = find_sheet(grey) if longest > LEVEL_SIDES[-1] else None
+    sheet = find_sheet(grey) if longest > LEVEL_SIDES[-1] else np.ones((1, 1), np.uint8)
     coarser = [side for side in LEVEL_SIDES if side < longest]
     polarities = [True, False]
     if not coarser:  # a small image has one background, seen at its frame

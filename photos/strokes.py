@@ -3,13 +3,10 @@
 import cv2
 import numpy as np
 
-from photos.ink import Ink
-
 MIN_RUN = 40  # pixels: a ruled line has straight runs as long as this, a digit rarely has one
 RUN_OFFSET = 5  # pixels: a run of a slanting line may drift this far sideways
 MIN_LENGTH_SHARE = 0.25  # of a ruled line, as a share of the image's longer side
-# Largest thickness of a ruled line, and largest gap in it: these pixels plus this share of the
-# image's longer side.
+# Largest thickness of a ruled line: these pixels plus this share of the image's longer side.
 MAX_THICKNESS, MAX_THICKNESS_SHARE = 5, 0.0125
 # A stroke that crosses a ruled line is longer, in the direction across the line, than this many
 # times the line's thickness plus this many pixels.
@@ -22,7 +19,7 @@ WEIGHT_EXPONENT = 4  # of sharpness and clearness: blurred strokes and texture c
 
 
 def distance_inside(mask: np.ndarray) -> np.ndarray:
-    """The distance in pixels of each pixel of a mask (height, width) from its outside."""
+    """The distance of each pixel of a mask (height, width) from its outside or the image's."""
     padded = cv2.copyMakeBorder(np.uint8(mask), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
     return cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
 
@@ -33,35 +30,26 @@ def mean_stroke_width(mask: np.ndarray) -> float:
 
 
 def stroke_width(mean_distance: np.ndarray) -> np.ndarray:
-    """The width w in pixels of strokes, from the mean `distance_inside` d of their pixels.
-
-    In a bar of odd width, d = (w + 1)^2 / 4w. This solves it for w.
-    """
+    """The width w of strokes: a bar's mean `distance_inside` is (w + 1)^2 / 4w for odd w."""
     m = 2 * mean_distance - 1
     return m + np.sqrt(np.maximum(m**2 - 1, 0))
 
 
 def find_ruled_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
-    """A mask of the ruled lines in a mask of ink, without the strokes that cross them.
-
-    Ruled lines are thin and straight, nearly horizontal or vertical, and reach the `edge` of
-    the paper, a bool mask. The other masks are uint8; all are (height, width).
-    """
+    """The ruled lines in a mask (height, width) of ink, without the strokes that cross them."""
     horizontal = find_horizontal_lines(mask, edge)
     vertical = find_horizontal_lines(mask.T, edge.T).T
     lines = horizontal | vertical
     if not lines.any():
         return lines
     crossing = CROSSING_PIXELS + int(CROSSING_THICKNESSES * mean_stroke_width(lines))
-    down, across = (
-        cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones(shape))
-        for shape in ((crossing, 1), (1, crossing))
-    )
-    return horizontal & (vertical | ~down) | vertical & (horizontal | ~across)
+    down = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((crossing, 1)))
+    across = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((1, crossing)))
+    return (horizontal & (vertical | ~down)) | (vertical & (horizontal | ~across))
 
 
 def find_horizontal_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
-    """The nearly horizontal ruled lines: the thin ink that lies in long runs."""
+    """The nearly horizontal ruled lines: the thin ink in long runs that reach the edge."""
     if not mask[edge].any():
         return np.zeros_like(mask)
     side = max(mask.shape)
@@ -69,29 +57,28 @@ def find_horizontal_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
     thin = mask & ~cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((thickness, thickness)))
     thickened = cv2.dilate(mask, np.ones((RUN_OFFSET, 1)))
     runs = cv2.morphologyEx(thickened, cv2.MORPH_OPEN, np.ones((1, MIN_RUN)))
-    joined = cv2.dilate(runs, np.ones((1, thickness)))
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(joined)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(runs)
     is_line = stats[:, cv2.CC_STAT_WIDTH] > MIN_LENGTH_SHARE * side
     is_line &= np.bincount(labels[edge], minlength=count) > 0
     is_line[0] = False
-    return np.uint8(is_line)[labels] & runs & thin
+    return np.uint8(is_line)[labels] & thin
 
 
 def weighted_stroke_lengths(
-    ink: Ink, contrast: np.ndarray, labels: np.ndarray, area: np.ndarray
+    contrast: np.ndarray, local_range: np.ndarray, labels: np.ndarray, area: np.ndarray
 ) -> np.ndarray:
     """The weighted length in pixels of the strokes of n connected components: (n,).
 
     Handwriting is long, sharp and clear; texture and shadows are not. Length = area / stroke
-    width, weighted by contrast * (sharpness * clearness)^4:
+    width, 0 for a blob. Its weight is contrast_to_ring * (sharpness * clearness)^4:
 
-    - contrast: the component's mean less the mean of a ring around it
-    - sharpness: local range of brightness at the outline / contrast, at most 1
-    - clearness: contrast / CLEAR_CONTRAST_TO_TEXTURE of the texture, at most 1
+    - contrast_to_ring: mean contrast of the component less that of a ring around it
+    - sharpness: local range of the contrast at the outline / contrast_to_ring, at most 1
+    - clearness: contrast_to_ring / (CLEAR_CONTRAST_TO_TEXTURE * texture), at most 1
     - texture: the standard deviation of the contrast in the ring
 
-    A blob has the length 0. The argument `contrast` is the ink's after erasing, `labels` are 0
-    outside the components; both are (height, width). `area` is (n,), in pixels.
+    `contrast`, 0 where something was erased, `local_range` and `labels` are (height, width);
+    `area` is (n,).
     """
     mask = np.uint8(labels > 0)
     inside = np.flatnonzero(mask)
@@ -110,7 +97,7 @@ def weighted_stroke_lengths(
     contrast_to_ring = np.maximum(mean(contrast, labels, inside) - around, 1e-6)
     clear_contrast = np.maximum(CLEAR_CONTRAST_TO_TEXTURE * texture, 1e-6)
     clearness = np.minimum(1, contrast_to_ring / clear_contrast)
-    sharpness = mean(np.minimum(1, ink.local_range / contrast_to_ring[labels]), labels, outline)
+    sharpness = mean(np.minimum(1, local_range / contrast_to_ring[labels]), labels, outline)
     width = np.maximum(stroke_width(mean(distance_inside(mask), labels, inside)), 1)
     is_stroke = area > MIN_ELONGATION * width**2
     weight = contrast_to_ring * (sharpness * clearness) ** WEIGHT_EXPONENT
