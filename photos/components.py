@@ -28,9 +28,9 @@ class Components(NamedTuple):
     boxes: np.ndarray  # (n, 4): left, top, right, bottom
     stroke_length: np.ndarray  # (n,): weighted, in pixels; 0 for what is no handwriting
     may_be_digit: np.ndarray  # (n,): True for what has the size and shape of a whole digit
-    # Stroke length of what may be a whole digit / longer side of the level. If parts of digits
-    # counted, fine levels would win, on which digits break.
-    score: float
+    score: (
+        float  # stroke length / longer side; only of whole digits: on fine levels, they break
+    )
 
 
 def find_components(ink: Ink) -> Components:
