@@ -13,7 +13,7 @@ STEP_KERNEL = 5  # pixels: wider than a sharp step of brightness
 MAX_STEP_RATIO = 0.85  # darker side / brighter side of a sharp step
 MIN_SHEET_AREA = 0.06  # as a share of the image
 MIN_CONVEXITY = 0.93  # area of a sheet / area of its convex hull
-# Share of a sheet's outline on the frame. The lit region beside a shadow has more.
+# Share of a sheet's outline on the image's frame. The lit region beside a shadow has more.
 MAX_AT_FRAME = 0.3
 MAX_AROUND_TO_SHEET = 0.8  # median brightness outside the sheet / in it
 
