@@ -25,12 +25,10 @@ class Components(NamedTuple):
 
     contrast: np.ndarray  # (height, width): that of `Ink`, 0 where something was erased
     labels: np.ndarray  # (height, width)
-    boxes: np.ndarray  # (n, 4): left, top, right, bottom
+    boxes: np.ndarray  # (n, 4): left, top, right, bottom; the last two are exclusive
     stroke_length: np.ndarray  # (n,): weighted, in pixels; 0 for what is no handwriting
     may_be_digit: np.ndarray  # (n,): True for what has the size and shape of a whole digit
-    score: (
-        float  # stroke length / longer side; only of whole digits: on fine levels, they break
-    )
+    score: float  # stroke length of whole digits / longer side: on fine levels, digits break
 
 
 def find_components(ink: Ink) -> Components:
@@ -67,7 +65,7 @@ def to_mask(contrast: np.ndarray, noise: float) -> np.ndarray:
 
 
 def erase(erased: np.ndarray, contrast: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The contrast, 0 at the `erased` ink and at its rim but for other ink of the `mask`."""
+    """The contrast, 0 at the `erased` ink and at its rim; other ink of the `mask` stays."""
     rim = cv2.dilate(erased, np.ones((RIM_KERNEL, RIM_KERNEL)))
     return np.where(rim & (erased | ~mask), 0, contrast)
 
@@ -75,7 +73,7 @@ def erase(erased: np.ndarray, contrast: np.ndarray, mask: np.ndarray) -> np.ndar
 def find_cut_off(
     labels: np.ndarray, boxes: np.ndarray, centers: np.ndarray, edge_distance: np.ndarray
 ) -> np.ndarray:
-    """Which components the edge of the paper cuts off, (n,); `edge_distance` is in pixels."""
+    """Which components (n,) the paper's edge cuts off; `edge_distance` is (height, width)."""
     at_edge = np.bincount(labels[edge_distance <= 1], minlength=len(boxes)) > 0
     at_edge[0] = False
     x, y = centers.astype(int).T

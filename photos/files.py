@@ -29,7 +29,7 @@ def find_files(paths: Sequence[str | Path]) -> tuple[list[str], list[str]]:
     path that is no folder, or a folder without pictures, is itself in the first list.
     """
     formats = Image.registered_extensions()
-    images, others = [], []
+    pictures, others = [], []
     for path in map(Path, paths):
         inside = [file.relative_to(path) for file in path.rglob("*") if file.is_file()]
         shown = [file for file in inside if not re.search(r"(^|[/\\])\.", str(file))]
@@ -38,8 +38,8 @@ def find_files(paths: Sequence[str | Path]) -> tuple[list[str], list[str]]:
             name = formats.get(file.suffix.lower())
             is_image = name in Image.OPEN and name not in NOT_DECODED
             (found if is_image else others).append(str(path / file))
-        images += found or [str(path)]
-    return images, others
+        pictures += found or [str(path)]
+    return pictures, others
 
 
 def natural_order(path: Path) -> str:

@@ -36,8 +36,7 @@ def group_components(components: Components) -> list[LevelDigit]:
 
     Components are taken by their stroke length, the longest first. Each joins a digit above or
     below it, starts a new one, or is left out. The typical size is the median, the typical
-    length the mean, of the components that may be whole digits, weighted by stroke length.
-    There must be at least one such component.
+    length the mean, of those that may be whole digits (at least one), weighted by length.
     """
     boxes, length = components.boxes, components.stroke_length
     width, height = (boxes[:, 2:] - boxes[:, :2]).T
@@ -82,7 +81,7 @@ def to_digit(group: list[int], components: Components) -> LevelDigit:
     """The digit made of a group of components, given by their indices."""
     left, top, right, bottom = box = tuple(box_around(components.boxes[group]).tolist())
     place = np.s_[top:bottom, left:right]
-    in_group = np.isin(components.labels[place], group, kind="sort")  # faster for few
+    in_group = np.isin(components.labels[place], group, kind="sort")  # faster for few labels
     return LevelDigit(box, np.where(in_group, components.contrast[place], 0))
 
 

@@ -28,8 +28,7 @@ def find_sheet(grey: np.ndarray) -> np.ndarray:
     """Find the sheet of paper in grey (height, width), if one lies on a table or another sheet.
 
     It is the largest area without sharp steps of brightness that is convex, mostly inside the
-    image and brighter than the rest. Returns its mask, uint8, SHEET_SIDE pixels long; without a
-    sheet, it is 1 everywhere.
+    image and brighter than the rest. The mask is uint8, SHEET_SIDE long; all 1 without a sheet.
     """
     grey = resize(grey, SHEET_SIDE)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (WRITING_KERNEL, WRITING_KERNEL))
@@ -38,7 +37,7 @@ def find_sheet(grey: np.ndarray) -> np.ndarray:
     smooth = cv2.erode(blank, square) > MAX_STEP_RATIO * cv2.dilate(blank, square)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(np.uint8(smooth))
     for label in 1 + np.argsort(-stats[1:, cv2.CC_STAT_AREA]):
-        region = cv2.dilate(np.uint8(labels == label), square)  # with its rim, not smooth
+        region = cv2.dilate(np.uint8(labels == label), square)  # its rim was not smooth
         if region.mean() < MIN_SHEET_AREA:
             break
         (contour,), _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
@@ -79,13 +78,13 @@ def find_ink(grey: np.ndarray, sheet: np.ndarray, dark_ink: bool) -> Ink:
     contrast = (background - image) / divisor
     # Subtract the background's range: the borders of blobs and pages are no strokes.
     local_range = cv2.subtract(range_around(np.uint8(image)), range_around(background))
-    # Ink may cover half of the image, so empty paper is measured by low percentiles: the 10th
-    # and the 30th of a normal distribution are 1.28 and 0.52 deviations below its mean.
+    # Ink may cover half of the image, so low percentiles measure empty paper: the 10th and the
+    # 30th of a normal distribution are 1.28 and 0.52 standard deviations below its mean.
     paper = contrast[::2, ::2][paper_mask[::2, ::2] == 1]
     at_10, at_30 = np.percentile(paper, (10, 30)).tolist()
     noise = (at_30 - at_10) / (1.28 - 0.52)
-    empty = at_30 + 0.52 * noise
-    return Ink((contrast - empty) * paper_mask, local_range / divisor, noise, paper_mask)
+    mean = at_30 + 0.52 * noise
+    return Ink((contrast - mean) * paper_mask, local_range / divisor, noise, paper_mask)
 
 
 def estimate_background(grey: np.ndarray) -> np.ndarray:

@@ -35,8 +35,8 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
     """Find the digits in a picture, dark on light or light on dark.
 
     `picture` is an image of any mode and size, or a path. Returns the lines in reading order; a
-    picture without writing has none. The boxes are in pixels of the image, or of the full-size
-    picture at the path, turned upright. For a path, raises InputError as `read_image` does.
+    picture without writing has none. The boxes are in pixels of `picture`, full-size and turned
+    upright. For a path, raises InputError as `read_image` does.
     """
     image = to_upright_rgb(picture) if isinstance(picture, Image.Image) else read_image(picture)
     grey = to_grey(image)
@@ -77,6 +77,7 @@ def find_writing(grey: np.ndarray) -> Components:
     gaps between strokes look like ink of the other polarity, but not on all levels.
     """
     longest = max(grey.shape)
+    # In a small image, the paper is the whole image.
     sheet = find_sheet(grey) if longest > LEVEL_SIDES[-1] else np.ones((1, 1), np.uint8)
     coarser = [side for side in LEVEL_SIDES if side < longest]
     polarities = [True, False]

@@ -19,7 +19,7 @@ WEIGHT_EXPONENT = 4  # of sharpness and clearness: blurred strokes and texture c
 
 
 def distance_inside(mask: np.ndarray) -> np.ndarray:
-    """The distance of each pixel of a mask (height, width) from its outside or the image's."""
+    """The distance in pixels of each pixel of a mask (height, width) from the outside."""
     padded = cv2.copyMakeBorder(np.uint8(mask), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
     return cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
 
@@ -30,13 +30,16 @@ def mean_stroke_width(mask: np.ndarray) -> float:
 
 
 def stroke_width(mean_distance: np.ndarray) -> np.ndarray:
-    """The width w of strokes: a bar's mean `distance_inside` is (w + 1)^2 / 4w for odd w."""
+    """The width w in pixels of strokes: a bar's mean `distance_inside` is (w + 1)^2 / 4w."""
     m = 2 * mean_distance - 1
     return m + np.sqrt(np.maximum(m**2 - 1, 0))
 
 
 def find_ruled_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
-    """The ruled lines in a mask (height, width) of ink, without the strokes that cross them."""
+    """The ruled lines in a mask of ink, without the strokes that cross them.
+
+    `mask` and the result are uint8, `edge` is True at the paper's edge: all (height, width).
+    """
     horizontal = find_horizontal_lines(mask, edge)
     vertical = find_horizontal_lines(mask.T, edge.T).T
     lines = horizontal | vertical
