@@ -424,7 +424,7 @@ def predict_test_images(
         title = "Test images"
     rows = []
     for i in shown:
-        verdict = "" if y_pred[i] == y_true[i] else f"  wrong: it is a {y_true[i]}"
+        verdict = "" if y_pred[i] == y_true[i] else f"  wrong: true digit {y_true[i]}"
         print(f"test image {i:4}  {y_pred[i]}  {percent(confidence[i]):>7}{verdict}")
         rows.append(
             {

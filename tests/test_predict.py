@@ -51,7 +51,7 @@ def test_mistakes(predict_main, tmp_path, monkeypatch, trained_model, bundled_di
     monkeypatch.setattr(plots, "plot_predictions", lambda *given: drawn.extend(given[1:]))
     status, printed = predict_main("--mistakes", "--count", 4, "--csv", table)
     assert status == 0
-    assert printed.out.count("wrong: it is a") == 4
+    assert printed.out.count("wrong: true digit") == 4
     probabilities = trained_model(data.normalize(bundled_digits.x_eval)).numpy()
     y_true, y_pred = bundled_digits.y_eval, probabilities.argmax(axis=1)
     sureness = np.where(y_pred == y_true, 0, probabilities.max(axis=1))
