@@ -40,10 +40,8 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
     """
     image = to_upright_rgb(picture) if isinstance(picture, Image.Image) else read_image(picture)
     grey = to_grey(image)
-    margin = 0
-    if max(grey.shape) < MARGIN_BELOW:
-        margin = 1 + max(grey.shape) // 4
-        grey = np.pad(grey, margin, constant_values=paper_brightness(grey))
+    margin = 1 + max(grey.shape) // 4 if max(grey.shape) < MARGIN_BELOW else 0
+    grey = np.pad(grey, margin, constant_values=paper_brightness(grey))
     components = find_writing(grey)
     if components.score < MIN_SCORE:
         return []
@@ -52,11 +50,10 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
         digits = [piece for digit in digits for piece in split_touching(digit)]
     scale = max(grey.shape) / max(components.contrast.shape)
     boxes = np.reshape([digit.box for digit in digits], (-1, 4))
-    in_image = (scale * boxes - margin).clip(0, 2 * image.size)
-    in_picture = (image.info["shrink_factor"] * in_image).tolist()
+    in_picture = image.info["shrink_factor"] * (scale * boxes - margin).clip(0, 2 * image.size)
     return [
         [
-            Digit(tuple(in_picture[i]), to_mnist(digits[i].ink), space)
+            Digit(tuple(in_picture[i].tolist()), to_mnist(digits[i].ink), space)
             for i, space in zip(line, has_space_before(boxes[line]), strict=True)
         ]
         for line in order_lines(boxes)

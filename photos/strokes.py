@@ -8,51 +8,34 @@ RUN_OFFSET = 5  # pixels: a run of a slanting line may drift this far sideways
 MIN_LENGTH_SHARE = 0.25  # of a ruled line, as a share of the image's longer side
 # Largest thickness of a ruled line: these pixels plus this share of the image's longer side.
 MAX_THICKNESS, MAX_THICKNESS_SHARE = 5, 0.0125
-# A stroke that crosses a ruled line is longer, in the direction across the line, than this many
-# times the line's thickness plus this many pixels.
-CROSSING_THICKNESSES, CROSSING_PIXELS = 2, 2
+MIN_CROSSING_TO_THICKNESS = 2  # length of a stroke across a ruled line / the line's thickness
 
-MIN_ELONGATION = 2.6  # area / squared stroke width: a blob has less
+MIN_ELONGATION = 2.2  # area / squared stroke width: a blob has less
 RING_KERNEL = 9  # pixels: the ring around a component reaches 4 pixels beyond it
 CLEAR_CONTRAST_TO_TEXTURE = 9  # contrast of a clear stroke / texture around it
 WEIGHT_EXPONENT = 4  # of sharpness and clearness: blurred strokes and texture count little
 
 
 def distance_inside(mask: np.ndarray) -> np.ndarray:
-    """The distance in pixels of each pixel of a mask (height, width) from the outside."""
+    """The distance in pixels of each pixel of a mask (height, width) from the outside.
+
+    Its mean over a stroke of width w is about w / 4 + 1 / 2.
+    """
     padded = cv2.copyMakeBorder(np.uint8(mask), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
     return cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
 
 
 def mean_stroke_width(mask: np.ndarray) -> float:
     """The width in pixels of the strokes in a mask (height, width)."""
-    return float(stroke_width(distance_inside(mask)[mask > 0].mean()))
-
-
-def stroke_width(mean_distance: np.ndarray) -> np.ndarray:
-    """The width w in pixels of strokes: a bar's mean `distance_inside` is (w + 1)^2 / 4w."""
-    m = 2 * mean_distance - 1
-    return m + np.sqrt(np.maximum(m**2 - 1, 0))
+    return 4 * float(distance_inside(mask)[mask > 0].mean()) - 2
 
 
 def find_ruled_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
-    """The ruled lines in a mask of ink, without the strokes that cross them.
+    """The nearly horizontal ruled lines in a mask of ink, without the strokes that cross them.
 
-    `mask` and the result are uint8, `edge` is True at the paper's edge: all (height, width).
+    A ruled line is the thin ink in long runs that reach the edge. `mask` and the result are
+    uint8, `edge` is True at the paper's edge: all (height, width).
     """
-    horizontal = find_horizontal_lines(mask, edge)
-    vertical = find_horizontal_lines(mask.T, edge.T).T
-    lines = horizontal | vertical
-    if not lines.any():
-        return lines
-    crossing = CROSSING_PIXELS + int(CROSSING_THICKNESSES * mean_stroke_width(lines))
-    down = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((crossing, 1)))
-    across = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((1, crossing)))
-    return (horizontal & (vertical | ~down)) | (vertical & (horizontal | ~across))
-
-
-def find_horizontal_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
-    """The nearly horizontal ruled lines: the thin ink in long runs that reach the edge."""
     if not mask[edge].any():
         return np.zeros_like(mask)
     side = max(mask.shape)
@@ -64,7 +47,11 @@ def find_horizontal_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
     is_line = stats[:, cv2.CC_STAT_WIDTH] > MIN_LENGTH_SHARE * side
     is_line &= np.bincount(labels[edge], minlength=count) > 0
     is_line[0] = False
-    return np.uint8(is_line)[labels] & thin
+    lines = np.uint8(is_line)[labels] & thin
+    if not lines.any():
+        return lines
+    crossing = np.ones((int(MIN_CROSSING_TO_THICKNESS * mean_stroke_width(lines)), 1))
+    return lines & ~cv2.morphologyEx(mask, cv2.MORPH_OPEN, crossing)
 
 
 def weighted_stroke_lengths(
@@ -98,10 +85,9 @@ def weighted_stroke_lengths(
     around = mean(contrast, owner, ring)
     texture = np.sqrt(np.maximum(mean(contrast**2, owner, ring) - around**2, 0))
     contrast_to_ring = np.maximum(mean(contrast, labels, inside) - around, 1e-6)
-    clear_contrast = np.maximum(CLEAR_CONTRAST_TO_TEXTURE * texture, 1e-6)
-    clearness = np.minimum(1, contrast_to_ring / clear_contrast)
+    clearness = contrast_to_ring / np.maximum(CLEAR_CONTRAST_TO_TEXTURE * texture, 1e-6)
     sharpness = mean(np.minimum(1, local_range / contrast_to_ring[labels]), labels, outline)
-    width = np.maximum(stroke_width(mean(distance_inside(mask), labels, inside)), 1)
+    width = 4 * mean(distance_inside(mask), labels, inside) - 2
     is_stroke = area > MIN_ELONGATION * width**2
-    weight = contrast_to_ring * (sharpness * clearness) ** WEIGHT_EXPONENT
+    weight = contrast_to_ring * (sharpness * clearness.clip(max=1)) ** WEIGHT_EXPONENT
     return is_stroke * weight * area / width
