@@ -8,20 +8,17 @@ import numpy as np
 from photos.files import resize
 
 SHEET_SIDE = 128  # pixels: a sheet is searched in an image of this longer side
-WRITING_KERNEL = 9  # pixels: wider than strokes
-STEP_KERNEL = 5  # pixels: wider than a sharp step of brightness
-MAX_STEP_RATIO = 0.85  # darker side / brighter side of a sharp step
+WRITING_KERNEL = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))  # wider than strokes
+STEP_KERNEL = np.ones((5, 5))  # pixels: wider than a sharp step of brightness
+MAX_STEP_RATIO = 0.8  # darker side / brighter side of a sharp step, such as a sheet's edge
 MIN_SHEET_AREA = 0.06  # as a share of the image
 MIN_CONVEXITY = 0.93  # area of a sheet / area of its convex hull
 # Share of a sheet's outline on the image's frame. The lit region beside a shadow has more.
 MAX_AT_FRAME = 0.3
-MAX_AROUND_TO_SHEET = 0.8  # median brightness outside the sheet / in it
 
-BACKGROUND_KERNEL = 64  # pixels: a dark square of this size is part of the background
+BACKGROUND_KERNEL = np.ones((64, 64))  # pixels: a dark square this large is background
 GRAIN_KERNEL = 5  # pixels: the median filter that removes grain from the background
 BLUR_SIGMA = 0.7  # pixels: the Gaussian blur that removes grain from the ink
-RANGE_KERNEL = 5  # pixels: a sharp outline has its whole step of brightness within these
-MIN_WHITE = 0.05  # brightness: lower limit of white, so that black images have no light ink
 
 
 def find_sheet(grey: np.ndarray) -> np.ndarray:
@@ -31,13 +28,11 @@ def find_sheet(grey: np.ndarray) -> np.ndarray:
     image and brighter than the rest. The mask is uint8, SHEET_SIDE long; all 1 without a sheet.
     """
     grey = resize(grey, SHEET_SIDE)
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (WRITING_KERNEL, WRITING_KERNEL))
-    blank = cv2.morphologyEx(grey + 1e-3, cv2.MORPH_CLOSE, kernel)  # without writing
-    square = np.ones((STEP_KERNEL, STEP_KERNEL))
-    smooth = cv2.erode(blank, square) > MAX_STEP_RATIO * cv2.dilate(blank, square)
+    blank = cv2.morphologyEx(grey + 1e-3, cv2.MORPH_CLOSE, WRITING_KERNEL)  # without writing
+    smooth = cv2.erode(blank, STEP_KERNEL) > MAX_STEP_RATIO * cv2.dilate(blank, STEP_KERNEL)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(np.uint8(smooth))
     for label in 1 + np.argsort(-stats[1:, cv2.CC_STAT_AREA]):
-        region = cv2.dilate(np.uint8(labels == label), square)  # its rim was not smooth
+        region = cv2.dilate(np.uint8(labels == label), STEP_KERNEL)  # its rim was not smooth
         if region.mean() < MIN_SHEET_AREA:
             break
         (contour,), _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
@@ -46,7 +41,7 @@ def find_sheet(grey: np.ndarray) -> np.ndarray:
         if (
             cv2.contourArea(contour) > MIN_CONVEXITY * cv2.contourArea(cv2.convexHull(contour))
             and at_frame.any(axis=2).mean() < MAX_AT_FRAME
-            and np.median(grey[sheet == 0]) < MAX_AROUND_TO_SHEET * np.median(grey[sheet == 1])
+            and np.median(grey[sheet == 0]) < MAX_STEP_RATIO * np.median(grey[sheet == 1])
         ):
             return sheet
     return np.ones(grey.shape, np.uint8)
@@ -55,45 +50,35 @@ def find_sheet(grey: np.ndarray) -> np.ndarray:
 class Ink(NamedTuple):
     """The ink on one level of an image; all arrays are (height, width).
 
-    The contrast of dark ink is (background - pixel) / background, that of light ink is
-    (pixel - background) / white; the divisors have lower limits.
+    The contrast of dark ink is (background - pixel) / background, where the divisor has a lower
+    limit; that of light ink is pixel - background.
     """
 
     contrast: np.ndarray  # 0 on empty paper and outside the sheet; may be negative
     local_range: np.ndarray  # range of the contrast around each pixel less the background's
-    noise: float  # standard deviation of the contrast on empty paper
+    noise: float  # 30th less 10th percentile of the contrast
     paper_mask: np.ndarray  # uint8, 1 on the sheet or, if there is none, everywhere
 
 
 def find_ink(grey: np.ndarray, sheet: np.ndarray, dark_ink: bool) -> Ink:
     """Find the ink on a level, grey in [0, 1] (height, width); `sheet` is from `find_sheet`."""
     paper_mask = cv2.resize(sheet, grey.shape[::-1], interpolation=cv2.INTER_NEAREST)
-    white = np.float32(255 * max(grey.max(), MIN_WHITE))
     image = cv2.GaussianBlur(255 * (grey if dark_ink else 1 - grey), (0, 0), BLUR_SIGMA)
-    background = estimate_background(np.uint8(image))
+    smooth = cv2.medianBlur(np.uint8(image), GRAIN_KERNEL)
+    background = cv2.morphologyEx(smooth, cv2.MORPH_CLOSE, BACKGROUND_KERNEL)
     # A shadow darkens paper and dark ink by the same factor. The lower limit keeps the texture
     # of a dark table weak.
     lower_limit = np.float32(background.max() / 2 + 1)
-    divisor = np.maximum(background, lower_limit) if dark_ink else white
+    divisor = np.maximum(background, lower_limit) if dark_ink else np.float32(255)
     contrast = (background - image) / divisor
     # Subtract the background's range: the borders of blobs and pages are no strokes.
     local_range = cv2.subtract(range_around(np.uint8(image)), range_around(background))
-    # Ink may cover half of the image, so low percentiles measure empty paper: the 10th and the
-    # 30th of a normal distribution are 1.28 and 0.52 standard deviations below its mean.
+    # Ink may cover half of the image, so low percentiles measure empty paper.
     paper = contrast[::2, ::2][paper_mask[::2, ::2] == 1]
-    at_10, at_30 = np.percentile(paper, (10, 30)).tolist()
-    noise = (at_30 - at_10) / (1.28 - 0.52)
-    mean = at_30 + 0.52 * noise
-    return Ink((contrast - mean) * paper_mask, local_range / divisor, noise, paper_mask)
-
-
-def estimate_background(grey: np.ndarray) -> np.ndarray:
-    """The background of dark ink, uint8 (height, width), with sharp borders of shadows."""
-    kernel = np.ones((BACKGROUND_KERNEL, BACKGROUND_KERNEL))
-    grey = cv2.medianBlur(grey, GRAIN_KERNEL)
-    return cv2.morphologyEx(grey, cv2.MORPH_CLOSE, kernel, borderType=cv2.BORDER_REFLECT)
+    p10, p30 = np.percentile(paper, (10, 30)).tolist()
+    return Ink((contrast - p30) * paper_mask, local_range / divisor, p30 - p10, paper_mask)
 
 
 def range_around(grey: np.ndarray) -> np.ndarray:
     """The brightest less the darkest pixel around each one."""
-    return cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, np.ones((RANGE_KERNEL, RANGE_KERNEL)))
+    return cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, STEP_KERNEL)
