@@ -146,6 +146,13 @@ def test_a_digit_has_mnists_size_place_and_strength(seven):
     assert seen[seen < 0.02].size > 500  # black, not grey
 
 
+@pytest.mark.parametrize("width", [8, 16, 20, 24, 32])
+def test_a_straight_upright_stroke_is_centred(width):
+    grey = np.full((300, 300), 0.9)
+    grey[50:250, 140 : 140 + width] = 0.1
+    np.testing.assert_allclose(ndimage.center_of_mass(only_digit(grey).pixels), 14, atol=0.1)
+
+
 @pytest.mark.parametrize("width", [1, 2, 3, 5])
 def test_a_thin_pen_comes_out_as_wide_as_mnists(width):
     grey = on_paper((400, 400), [(200, 50, 200, 350), (120, 50, 200, 50)], width, 1, 0)
