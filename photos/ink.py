@@ -19,6 +19,7 @@ MAX_AT_FRAME = 0.3
 BACKGROUND_KERNEL = np.ones((64, 64))  # pixels: a dark square this large is background
 GRAIN_KERNEL = 5  # pixels: the median filter that removes grain from the background
 BLUR_SIGMA = 0.7  # pixels: the Gaussian blur that removes grain from the ink
+MIN_WHITE = 0.05  # brightness: lower limit of white, so that black images have no light ink
 
 
 def find_sheet(grey: np.ndarray) -> np.ndarray:
@@ -50,8 +51,8 @@ def find_sheet(grey: np.ndarray) -> np.ndarray:
 class Ink(NamedTuple):
     """The ink on one level of an image; all arrays are (height, width).
 
-    The contrast of dark ink is (background - pixel) / background, where the divisor has a lower
-    limit; that of light ink is pixel - background.
+    The contrast of dark ink is (background - pixel) / background, that of light ink is
+    (pixel - background) / white; the divisors have lower limits.
     """
 
     contrast: np.ndarray  # 0 on empty paper and outside the sheet; may be negative
@@ -69,7 +70,8 @@ def find_ink(grey: np.ndarray, sheet: np.ndarray, dark_ink: bool) -> Ink:
     # A shadow darkens paper and dark ink by the same factor. The lower limit keeps the texture
     # of a dark table weak.
     lower_limit = np.float32(background.max() / 2 + 1)
-    divisor = np.maximum(background, lower_limit) if dark_ink else np.float32(255)
+    white = np.float32(255 * max(grey.max(), MIN_WHITE))
+    divisor = np.maximum(background, lower_limit) if dark_ink else white
     contrast = (background - image) / divisor
     # Subtract the background's range: the borders of blobs and pages are no strokes.
     local_range = cv2.subtract(range_around(np.uint8(image)), range_around(background))

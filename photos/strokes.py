@@ -10,7 +10,7 @@ MIN_LENGTH_SHARE = 0.25  # of a ruled line, as a share of the image's longer sid
 MAX_THICKNESS, MAX_THICKNESS_SHARE = 5, 0.0125
 MIN_CROSSING_TO_THICKNESS = 2  # length of a stroke across a ruled line / the line's thickness
 
-MIN_ELONGATION = 2.2  # area / squared stroke width: a blob has less
+MIN_ELONGATION = 2.6  # area / squared stroke width: a blob has less
 RING_KERNEL = 9  # pixels: the ring around a component reaches 4 pixels beyond it
 CLEAR_CONTRAST_TO_TEXTURE = 9  # contrast of a clear stroke / texture around it
 WEIGHT_EXPONENT = 4  # of sharpness and clearness: blurred strokes and texture count little
@@ -46,8 +46,7 @@ def find_ruled_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
     count, labels, stats, _ = cv2.connectedComponentsWithStats(runs)
     is_line = stats[:, cv2.CC_STAT_WIDTH] > MIN_LENGTH_SHARE * side
     is_line &= np.bincount(labels[edge], minlength=count) > 0
-    is_line[0] = False
-    lines = np.uint8(is_line)[labels] & thin
+    lines = np.uint8(is_line)[labels] & runs & thin
     if not lines.any():
         return lines
     crossing = np.ones((int(MIN_CROSSING_TO_THICKNESS * mean_stroke_width(lines)), 1))
@@ -88,6 +87,5 @@ def weighted_stroke_lengths(
     clearness = contrast_to_ring / np.maximum(CLEAR_CONTRAST_TO_TEXTURE * texture, 1e-6)
     sharpness = mean(np.minimum(1, local_range / contrast_to_ring[labels]), labels, outline)
     width = 4 * mean(distance_inside(mask), labels, inside) - 2
-    is_stroke = area > MIN_ELONGATION * width**2
     weight = contrast_to_ring * (sharpness * clearness.clip(max=1)) ** WEIGHT_EXPONENT
-    return is_stroke * weight * area / width
+    return np.where(area > MIN_ELONGATION * width**2, weight * area / width, 0)
