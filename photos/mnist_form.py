@@ -24,6 +24,7 @@ def to_mnist(ink: np.ndarray) -> np.ndarray:
     ink = cv2.dilate(ink, np.ones((kernel_side, kernel_side)))  # thin strokes would vanish
     left, top, width, height = cv2.boundingRect(np.uint8(ink > 0))
     ink = resize(ink[top : top + height, left : left + width], 20)
-    y, x = (np.average(places, weights=ink) for places in np.indices(ink.shape))
+    moments = cv2.moments(np.float64(ink))  # float32 of two columns would be a list of points
+    x, y = (moments[key] / moments["m00"] for key in ("m10", "m01"))
     to_center = np.float32([[1, 0, 14 - x], [0, 1, 14 - y]])
     return cv2.warpAffine(ink, to_center, (28, 28), flags=cv2.INTER_CUBIC).clip(0, 1)

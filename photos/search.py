@@ -41,7 +41,8 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
     image = to_upright_rgb(picture) if isinstance(picture, Image.Image) else read_image(picture)
     grey = to_grey(image)
     margin = 1 + max(grey.shape) // 4 if max(grey.shape) < MARGIN_BELOW else 0
-    grey = np.pad(grey, margin, constant_values=paper_brightness(grey))
+    if margin:
+        grey = np.pad(grey, margin, constant_values=paper_brightness(grey))
     components = find_writing(grey)
     if components.score < MIN_SCORE:
         return []
