@@ -12,7 +12,7 @@
 more than the noise. Its connected components are scored by how much they look like strokes of a
 pen: long, sharp and clear. Ruled lines, borders and what the edge of the paper cuts off do not
 count. The image is searched at up to three sizes, the levels, for dark ink, light ink or both,
-the polarities. The polarity with the higher score on all levels wins; its best level gives the
+the polarities. The polarity with the higher sum of scores wins; its best level gives the
 digits. All limits were tuned on people's pictures and on rendered ones.
 """
 

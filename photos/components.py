@@ -9,7 +9,7 @@ from photos.ink import Ink
 from photos.strokes import distance_inside, find_ruled_lines, weighted_stroke_lengths
 
 MIN_CONTRAST = 0.05  # of ink: the texture of the background has less
-MIN_CONTRAST_TO_NOISE = 6.6  # contrast of ink / noise
+MIN_CONTRAST_TO_NOISE = 5  # contrast of ink / standard deviation of the noise
 THRESHOLD_FACTOR = 0.85  # the thinnest parts of strokes are a little weaker than the rest
 RIM_KERNEL = 5  # pixels: erased ink leaves a blurred rim of 2 pixels, which is erased, too
 # A component that touches the edge is cut off if it lies in a corner, or if its centre is this

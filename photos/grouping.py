@@ -86,7 +86,7 @@ def to_digit(group: list[int], components: Components) -> LevelDigit:
 
 
 def split_touching(digit: LevelDigit) -> list[LevelDigit]:
-    """Cut a digit at the column with the least ink, until no piece is too wide."""
+    """Cut what is too wide for a digit at the column with the least ink, if the cut is good."""
     left, top, right, bottom = digit.box
     height, width = digit.ink.shape
     if width < MAX_WIDTH_TO_HEIGHT * height:
@@ -107,8 +107,8 @@ def split_touching(digit: LevelDigit) -> list[LevelDigit]:
 def order_lines(boxes: np.ndarray) -> list[list[int]]:
     """Order boxes (n, 4) of left, top, right, bottom into lines of their indices.
 
-    Each box, from left to right, joins the line whose last box is nearest to it in y, so that
-    lines may slant and curve. Lines are ordered from top to bottom.
+    Each box, from left to right, joins the line whose last box is nearest in y, relative to the
+    height, so that lines may slant and curve. Lines are ordered from top to bottom.
     """
     x, y = (boxes[:, :2] + boxes[:, 2:]).T / 2
     height = boxes[:, 3] - boxes[:, 1]

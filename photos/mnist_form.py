@@ -7,7 +7,7 @@ from photos.files import resize
 from photos.strokes import mean_stroke_width
 
 WHITE_PERCENTILE = 80  # of a digit's ink: this strength and all above become white
-MIN_STROKE_WIDTH = 2.5  # pixels of the 20 x 20: MNIST's strokes are 2 to 3 wide
+MIN_STROKE_WIDTH = 2.2  # pixels of the 20 x 20: MNIST's strokes are 2 to 3 wide
 
 
 def to_mnist(ink: np.ndarray) -> np.ndarray:

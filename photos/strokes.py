@@ -6,9 +6,11 @@ import numpy as np
 MIN_RUN = 40  # pixels: a ruled line has straight runs as long as this, a digit rarely has one
 RUN_OFFSET = 5  # pixels: a run of a slanting line may drift this far sideways
 MIN_LENGTH_SHARE = 0.25  # of a ruled line, as a share of the image's longer side
-# Largest thickness of a ruled line: these pixels plus this share of the image's longer side.
+# A ruled line is thinner than these pixels plus this share of the image's longer side.
 MAX_THICKNESS, MAX_THICKNESS_SHARE = 5, 0.0125
-MIN_CROSSING_TO_THICKNESS = 2  # length of a stroke across a ruled line / the line's thickness
+# A stroke that crosses a ruled line is longer, in the direction across the line, than this many
+# times the line's thickness plus this many pixels.
+CROSSING_THICKNESSES, CROSSING_PIXELS = 2, 2
 
 MIN_ELONGATION = 2.6  # area / squared stroke width: a blob has less
 RING_KERNEL = 9  # pixels: the ring around a component reaches 4 pixels beyond it
@@ -17,17 +19,20 @@ WEIGHT_EXPONENT = 4  # of sharpness and clearness: blurred strokes and texture c
 
 
 def distance_inside(mask: np.ndarray) -> np.ndarray:
-    """The distance in pixels of each pixel of a mask (height, width) from the outside.
-
-    Its mean over a stroke of width w is about w / 4 + 1 / 2.
-    """
+    """The distance in pixels of each pixel of a mask (height, width) from the outside."""
     padded = cv2.copyMakeBorder(np.uint8(mask), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
     return cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
 
 
 def mean_stroke_width(mask: np.ndarray) -> float:
     """The width in pixels of the strokes in a mask (height, width)."""
-    return 4 * float(distance_inside(mask)[mask > 0].mean()) - 2
+    return float(stroke_width(distance_inside(mask)[mask > 0].mean()))
+
+
+def stroke_width(mean_distance: np.ndarray) -> np.ndarray:
+    """The width w in pixels of strokes: a bar's mean `distance_inside` is (w + 1)^2 / 4w."""
+    m = 2 * mean_distance - 1
+    return m + np.sqrt(np.maximum(m**2 - 1, 0))
 
 
 def find_ruled_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
@@ -49,14 +54,14 @@ def find_ruled_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
     lines = np.uint8(is_line)[labels] & runs & thin
     if not lines.any():
         return lines
-    crossing = np.ones((int(MIN_CROSSING_TO_THICKNESS * mean_stroke_width(lines)), 1))
-    return lines & ~cv2.morphologyEx(mask, cv2.MORPH_OPEN, crossing)
+    crossing = CROSSING_PIXELS + int(CROSSING_THICKNESSES * mean_stroke_width(lines))
+    return lines & ~cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((crossing, 1)))
 
 
 def weighted_stroke_lengths(
     contrast: np.ndarray, local_range: np.ndarray, labels: np.ndarray, area: np.ndarray
 ) -> np.ndarray:
-    """The weighted length in pixels of the strokes of n connected components: (n,).
+    """The weighted length in pixels of the strokes of n labels, 0 for label 0: (n,).
 
     Handwriting is long, sharp and clear; texture and shadows are not. Length = area / stroke
     width, 0 for a blob. Its weight is contrast_to_ring * (sharpness * clearness)^4:
@@ -86,6 +91,6 @@ def weighted_stroke_lengths(
     contrast_to_ring = np.maximum(mean(contrast, labels, inside) - around, 1e-6)
     clearness = contrast_to_ring / np.maximum(CLEAR_CONTRAST_TO_TEXTURE * texture, 1e-6)
     sharpness = mean(np.minimum(1, local_range / contrast_to_ring[labels]), labels, outline)
-    width = 4 * mean(distance_inside(mask), labels, inside) - 2
+    width = np.maximum(stroke_width(mean(distance_inside(mask), labels, inside)), 1)
     weight = contrast_to_ring * (sharpness * clearness.clip(max=1)) ** WEIGHT_EXPONENT
     return np.where(area > MIN_ELONGATION * width**2, weight * area / width, 0)
