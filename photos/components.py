@@ -35,9 +35,7 @@ def find_components(ink: Ink) -> Components:
     """Find the connected components of ink, and the length of their strokes."""
     edge_distance = distance_inside(ink.paper_mask)
     mask = to_mask(ink.contrast, ink.noise)
-    edge = edge_distance <= 1
-    ruled_lines = find_ruled_lines(mask, edge) | find_ruled_lines(mask.T, edge.T).T
-    contrast = erase(ruled_lines, ink.contrast, mask)
+    contrast = erase(find_ruled_lines(mask, edge_distance <= 1), ink.contrast, mask)
     # The strongest component is often one that is cut off. Without it, the second pass has a
     # lower threshold and finds weaker ink.
     for _ in range(2):

@@ -36,11 +36,23 @@ def stroke_width(mean_distance: np.ndarray) -> np.ndarray:
 
 
 def find_ruled_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
-    """The nearly horizontal ruled lines in a mask of ink, without the strokes that cross them.
+    """The ruled lines in a mask of ink, without the strokes that cross them.
 
-    A ruled line is the thin ink in long runs that reach the edge. `mask` and the result are
-    uint8, `edge` is True at the paper's edge: all (height, width).
+    `mask` and the result are uint8, `edge` is True at the paper's edge: all (height, width).
     """
+    horizontal = find_horizontal_lines(mask, edge)
+    vertical = find_horizontal_lines(mask.T, edge.T).T
+    lines = horizontal | vertical
+    if not lines.any():
+        return lines
+    crossing = CROSSING_PIXELS + int(CROSSING_THICKNESSES * mean_stroke_width(lines))
+    down = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((crossing, 1)))
+    across = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((1, crossing)))
+    return (horizontal & (vertical | ~down)) | (vertical & (horizontal | ~across))
+
+
+def find_horizontal_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
+    """The nearly horizontal ruled lines: the thin ink in long runs that reach the edge."""
     if not mask[edge].any():
         return np.zeros_like(mask)
     side = max(mask.shape)
@@ -51,11 +63,7 @@ def find_ruled_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
     count, labels, stats, _ = cv2.connectedComponentsWithStats(runs)
     is_line = stats[:, cv2.CC_STAT_WIDTH] > MIN_LENGTH_SHARE * side
     is_line &= np.bincount(labels[edge], minlength=count) > 0
-    lines = np.uint8(is_line)[labels] & runs & thin
-    if not lines.any():
-        return lines
-    crossing = CROSSING_PIXELS + int(CROSSING_THICKNESSES * mean_stroke_width(lines))
-    return lines & ~cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((crossing, 1)))
+    return np.uint8(is_line)[labels] & runs & thin
 
 
 def weighted_stroke_lengths(
