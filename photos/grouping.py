@@ -86,7 +86,7 @@ def to_digit(group: list[int], components: Components) -> LevelDigit:
 
 
 def split_touching(digit: LevelDigit) -> list[LevelDigit]:
-    """Cut what is too wide for a digit at the column with the least ink, if the cut is good."""
+    """Split a too wide digit, at its column with the least ink, if the limits allow it."""
     left, top, right, bottom = digit.box
     height, width = digit.ink.shape
     if width < MAX_WIDTH_TO_HEIGHT * height:

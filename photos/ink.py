@@ -52,7 +52,8 @@ class Ink(NamedTuple):
     """The ink on one level of an image; all arrays are (height, width).
 
     The contrast of dark ink is (background - pixel) / background, that of light ink is
-    (pixel - background) / white, less the same on empty paper; the divisors have lower limits.
+    (pixel - background) / white. The divisors have lower limits. The mean contrast of empty
+    paper is subtracted.
     """
 
     contrast: np.ndarray  # 0 on empty paper and outside the sheet; may be negative
@@ -62,11 +63,11 @@ class Ink(NamedTuple):
 
 
 def find_ink(grey: np.ndarray, sheet: np.ndarray, dark_ink: bool) -> Ink:
-    """Find the ink on a level, grey in [0, 1] (height, width); `sheet`: mask of any size."""
+    """The ink on a level, grey (height, width) in [0, 1]; `sheet` is a mask of any size."""
     paper_mask = cv2.resize(sheet, grey.shape[::-1], interpolation=cv2.INTER_NEAREST)
     image = cv2.GaussianBlur(255 * (grey if dark_ink else 1 - grey), (0, 0), BLUR_SIGMA)
     smooth = cv2.medianBlur(np.uint8(image), GRAIN_KERNEL)
-    border = cv2.BORDER_REFLECT
+    border = cv2.BORDER_REFLECT  # without it, noise on a gradient is read as digits
     background = cv2.morphologyEx(smooth, cv2.MORPH_CLOSE, BACKGROUND_KERNEL, borderType=border)
     # A shadow darkens paper and dark ink by the same factor. The lower limit keeps the texture
     # of a dark table weak.

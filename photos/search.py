@@ -75,11 +75,11 @@ def find_writing(grey: np.ndarray) -> Components:
     gaps between strokes look like ink of the other polarity, but not on all levels.
     """
     longest = max(grey.shape)
-    # Up to 448 pixels, the paper is the whole image.
+    # In a small image, the paper is the whole image.
     sheet = find_sheet(grey) if longest > LEVEL_SIDES[-1] else np.ones((1, 1), np.uint8)
     coarser = [side for side in LEVEL_SIDES if side < longest]
     polarities = [True, False]
-    if not coarser:  # up to 128 pixels, one background is seen at the frame
+    if not coarser:  # an even smaller image has one background, seen at its frame
         polarities = [bool(paper_brightness(grey) > (grey.min() + grey.max()) / 2)]
     found: dict[bool, list[Components]] = {dark_ink: [] for dark_ink in polarities}
     total = dict.fromkeys(polarities, 0.0)

@@ -97,8 +97,9 @@ def weighted_stroke_lengths(
     around = mean(contrast, owner, ring)
     texture = np.sqrt(np.maximum(mean(contrast**2, owner, ring) - around**2, 0))
     contrast_to_ring = np.maximum(mean(contrast, labels, inside) - around, 1e-6)
-    clearness = contrast_to_ring / np.maximum(CLEAR_CONTRAST_TO_TEXTURE * texture, 1e-6)
+    clear_contrast = np.maximum(CLEAR_CONTRAST_TO_TEXTURE * texture, 1e-6)
+    clearness = np.minimum(1, contrast_to_ring / clear_contrast)
     sharpness = mean(np.minimum(1, local_range / contrast_to_ring[labels]), labels, outline)
     width = np.maximum(stroke_width(mean(distance_inside(mask), labels, inside)), 1)
-    weight = contrast_to_ring * (sharpness * clearness.clip(max=1)) ** WEIGHT_EXPONENT
+    weight = contrast_to_ring * (sharpness * clearness) ** WEIGHT_EXPONENT
     return np.where(area > MIN_ELONGATION * width**2, weight * area / width, 0)
