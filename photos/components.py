@@ -15,6 +15,7 @@ RIM_KERNEL = 5  # pixels: erased ink leaves a blurred rim of 2 pixels, which is 
 # A component that touches the edge is cut off if it lies in a corner, or if its centre is this
 # near to the edge, as a share of the image's shorter side.
 MAX_CUT_OFF_DISTANCE = 0.2
+MAX_EDGE_SHARE = 0.5  # of the edge: a component that covers more is the background
 MIN_SIZE = 12  # pixels: longer side of a digit
 MIN_HEIGHT_TO_WIDTH = 0.45  # height / width of a digit
 MIN_INSIDE_SHARE = 0.2  # stroke length inside a drawn border / stroke length of the border
@@ -74,12 +75,13 @@ def find_cut_off(
     labels: np.ndarray, boxes: np.ndarray, centers: np.ndarray, edge_distance: np.ndarray
 ) -> np.ndarray:
     """Which components (n,) the paper's edge cuts off; `edge_distance` is (height, width)."""
-    at_edge = np.bincount(labels[edge_distance <= 1], minlength=len(boxes)) > 0
-    at_edge[0] = False
+    at_edge = np.bincount(labels[edge_distance <= 1], minlength=len(boxes))
+    is_background = at_edge > MAX_EDGE_SHARE * at_edge.sum()
+    at_edge[0] = 0
     x, y = centers.astype(int).T
     near = edge_distance[y, x] < MAX_CUT_OFF_DISTANCE * min(labels.shape)
     in_corner = ((boxes[:, :2] == 0) ^ (boxes[:, 2:] == labels.shape[::-1])).all(axis=1)
-    return at_edge & (near | in_corner)
+    return (at_edge > 0) & (near | in_corner | is_background)
 
 
 def find_drawn_borders(boxes: np.ndarray, length: np.ndarray) -> np.ndarray:

@@ -8,7 +8,8 @@ from photos.components import MIN_HEIGHT_TO_WIDTH, Components
 from photos.strokes import mean_stroke_width
 
 # Sizes (longer sides) and stroke lengths are relative to those of a typical digit on the level.
-MIN_START_SIZE, MIN_START_LENGTH = 0.35, 0.1  # of a component that starts a digit
+MIN_START_SIZE = 0.35  # of a component that starts a digit
+MIN_LENGTH = 0.03  # a shorter component, such as noise, does not belong to a digit
 MAX_SIZE = 3  # a larger component does not belong to a digit
 # Height of a group and a component together / max(typical size, height of the taller one).
 MAX_HEIGHT = 1.3
@@ -44,10 +45,10 @@ def group_components(components: Components) -> list[LevelDigit]:
     weights = length * components.may_be_digit
     typical_size = np.quantile(size, 0.5, weights=weights, method="inverted_cdf")
     can_start = size > MIN_START_SIZE * typical_size
-    can_start &= length > MIN_START_LENGTH * np.average(length, weights=weights)
     # Digits that touch form one wide component, so the width is capped at the typical size.
     can_start &= height > MIN_HEIGHT_TO_WIDTH * np.minimum(width, typical_size)
-    candidates = np.flatnonzero((length > 0) & (size < MAX_SIZE * typical_size))
+    is_candidate = length > MIN_LENGTH * np.average(length, weights=weights)
+    candidates = np.flatnonzero(is_candidate & (size < MAX_SIZE * typical_size))
     groups: list[list[int]] = []
     group_boxes = np.empty((0, 4))  # the boxes around the groups
     for i in candidates[np.argsort(-length[candidates])]:

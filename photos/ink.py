@@ -11,8 +11,9 @@ SHEET_SIDE = 128  # pixels: a sheet is searched in an image of this longer side
 WRITING_KERNEL = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))  # wider than strokes
 STEP_KERNEL = np.ones((5, 5))  # pixels: wider than a sharp step of brightness
 MAX_STEP_RATIO = 0.8  # darker side / brighter side of a sharp step, such as a sheet's edge
-MIN_SHEET_AREA = 0.06  # as a share of the image
-MIN_CONVEXITY = 0.93  # area of a sheet / area of its convex hull
+MAX_REGIONS = 3  # the largest smooth regions: often, the table is larger than the sheet
+MIN_SHEET_WIDTH = 0.15  # narrower side / longer side of the image: thick strokes have less
+MIN_CONVEXITY = 0.93  # area without holes / area of the convex hull: a thick 0 has less
 # Share of a sheet's outline on the image's frame. The lit region beside a shadow has more.
 MAX_AT_FRAME = 0.3
 
@@ -32,15 +33,14 @@ def find_sheet(grey: np.ndarray) -> np.ndarray:
     blank = cv2.morphologyEx(grey + 1e-3, cv2.MORPH_CLOSE, WRITING_KERNEL)  # without writing
     smooth = cv2.erode(blank, STEP_KERNEL) > MAX_STEP_RATIO * cv2.dilate(blank, STEP_KERNEL)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(np.uint8(smooth))
-    for label in 1 + np.argsort(-stats[1:, cv2.CC_STAT_AREA]):
+    for label in 1 + np.argsort(-stats[1:, cv2.CC_STAT_AREA])[:MAX_REGIONS]:
         region = cv2.dilate(np.uint8(labels == label), STEP_KERNEL)  # its rim was not smooth
-        if region.mean() < MIN_SHEET_AREA:
-            break
         (contour,), _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         sheet = cv2.drawContours(np.zeros_like(region), [contour], 0, 1, cv2.FILLED)
         at_frame = (contour == 0) | (contour == np.subtract(grey.shape[::-1], 1))
         if (
-            cv2.contourArea(contour) > MIN_CONVEXITY * cv2.contourArea(cv2.convexHull(contour))
+            min(cv2.minAreaRect(contour)[1]) > MIN_SHEET_WIDTH * SHEET_SIDE
+            and region.sum() > MIN_CONVEXITY * cv2.contourArea(cv2.convexHull(contour))
             and at_frame.any(axis=2).mean() < MAX_AT_FRAME
             and np.median(grey[sheet == 0]) < MAX_STEP_RATIO * np.median(grey[sheet == 1])
         ):

@@ -176,10 +176,13 @@ def test_loose_parts_stay_and_strangers_go(seven):
     corners = [(15, 25), (135, 25), (135, 185), (15, 185), (15, 25)]
     rows, columns = np.indices(seven.shape)
     page_corner = (np.minimum(rows, columns) < 10) & (np.maximum(rows, columns) < 140)
+    is_above = (rows > 19) & (rows < 45) & (columns > 39) & (columns < 110)
+    weak_noise = is_above * np.random.default_rng(0).uniform(0, 0.3, seven.shape)
     strangers = {
         "speck": with_strokes((20, 21, 23, 21)),
         "digit cut off by the frame": with_strokes((2, 90, 2, 150), width=9),
         "drawn box": with_strokes(sum(corners, ())),
+        "weak noise above": seven - weak_noise,
         "blot in its box": np.where(np.hypot(rows - 95, columns - 54) < 12, 0.2, seven),
         "page edge": np.where(columns > 142, 0.3, seven),
         "page corner": np.where(page_corner, 0.3, seven),
@@ -261,13 +264,19 @@ def test_a_dark_spot_does_not_make_the_rest_of_a_digit_dim(seven):
     assert difference(np.where(spot, 0, np.maximum(seven, 0.45)), seven) < 0.03
 
 
-@pytest.mark.parametrize("width", [60, 100])
+@pytest.mark.parametrize("width", [60, 100, 180])
 @pytest.mark.parametrize("dark_ink", [True, False])
-def test_a_large_bold_digit_is_no_sheet(dark_ink, width):
+def test_a_large_bold_0_is_no_sheet(dark_ink, width):
     image = Image.new("L", (800, 800), 210 if dark_ink else 60)
     box, ink = (120, 40, 680, 760), 60 if dark_ink else 210
     ImageDraw.Draw(image).ellipse(box, outline=ink, width=width)
     np.testing.assert_allclose(only_digit(np.asarray(image) / 255).box, box, atol=12)
+
+
+@pytest.mark.parametrize("width", [60, 100])
+def test_a_large_bold_light_1_is_no_sheet(width):
+    grey = 1 - on_paper((800, 800), [(430, 100, 370, 700)], width)
+    np.testing.assert_allclose(only_digit(grey).box[1::2], (100, 700), atol=12)
 
 
 def rings(*places, shape=(300, 900), size=40):
