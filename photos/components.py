@@ -18,7 +18,7 @@ MAX_CUT_OFF_DISTANCE = 0.2
 MAX_EDGE_SHARE = 0.5  # of the edge: a component that covers more is the background
 MIN_SIZE = 12  # pixels: longer side of a digit
 MIN_HEIGHT_TO_WIDTH = 0.45  # height / width of a digit
-MIN_INSIDE_SHARE = 0.2  # stroke length inside a drawn border / stroke length of the border
+MIN_INSIDE_SHARE = 0.35  # stroke length inside a drawn border / stroke length of the border
 
 
 class Components(NamedTuple):

@@ -12,7 +12,7 @@ WRITING_KERNEL = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))  # wider t
 STEP_KERNEL = np.ones((5, 5))  # pixels: wider than a sharp step of brightness
 MAX_STEP_RATIO = 0.8  # darker side / brighter side of a sharp step, such as a sheet's edge
 MAX_REGIONS = 3  # the largest smooth regions: often, the table is larger than the sheet
-MIN_SHEET_WIDTH = 0.15  # narrower side / longer side of the image: thick strokes have less
+MIN_SHEET_WIDTH = 0.17  # narrower side / longer side of the image: thick strokes have less
 MIN_CONVEXITY = 0.93  # area without holes / area of the convex hull: a thick 0 has less
 # Share of a sheet's outline on the image's frame. The lit region beside a shadow has more.
 MAX_AT_FRAME = 0.3
