@@ -74,7 +74,7 @@ def erase(erased: np.ndarray, contrast: np.ndarray, mask: np.ndarray) -> np.ndar
 def find_cut_off(
     labels: np.ndarray, boxes: np.ndarray, centers: np.ndarray, edge_distance: np.ndarray
 ) -> np.ndarray:
-    """Which components (n,) the paper's edge cuts off; `edge_distance` is (height, width)."""
+    """Which components (n,) are cut off by the paper's edge, or cover most of that edge."""
     at_edge = np.bincount(labels[edge_distance <= 1], minlength=len(boxes))
     is_background = at_edge > MAX_EDGE_SHARE * at_edge.sum()
     at_edge[0] = 0

@@ -13,7 +13,7 @@ STEP_KERNEL = np.ones((5, 5))  # pixels: wider than a sharp step of brightness
 MAX_STEP_RATIO = 0.8  # darker side / brighter side of a sharp step, such as a sheet's edge
 MAX_REGIONS = 3  # the largest smooth regions: often, the table is larger than the sheet
 MIN_SHEET_WIDTH = 0.17  # narrower side / longer side of the image: thick strokes have less
-MIN_CONVEXITY = 0.93  # area without holes / area of the convex hull: a thick 0 has less
+MIN_SOLIDITY = 0.93  # area without holes / area of the convex hull: a thick 0 has less
 # Share of a sheet's outline on the image's frame. The lit region beside a shadow has more.
 MAX_AT_FRAME = 0.3
 
@@ -26,8 +26,8 @@ MIN_WHITE = 0.05  # brightness: lower limit of white, so that black images have 
 def find_sheet(grey: np.ndarray) -> np.ndarray:
     """Find the sheet of paper in grey (height, width), if one lies on a table or another sheet.
 
-    It is the largest area without sharp steps of brightness that is convex, mostly inside the
-    image and brighter than the rest. The mask is uint8, SHEET_SIDE long; all 1 without a sheet.
+    It is the largest area without sharp steps of brightness that is wide, convex, mostly inside
+    the image and brighter than the rest. The mask is uint8, SHEET_SIDE long; else all 1.
     """
     grey = resize(grey, SHEET_SIDE)
     blank = cv2.morphologyEx(grey + 1e-3, cv2.MORPH_CLOSE, WRITING_KERNEL)  # without writing
@@ -40,7 +40,7 @@ def find_sheet(grey: np.ndarray) -> np.ndarray:
         at_frame = (contour == 0) | (contour == np.subtract(grey.shape[::-1], 1))
         if (
             min(cv2.minAreaRect(contour)[1]) > MIN_SHEET_WIDTH * SHEET_SIDE
-            and region.sum() > MIN_CONVEXITY * cv2.contourArea(cv2.convexHull(contour))
+            and region.sum() > MIN_SOLIDITY * cv2.contourArea(cv2.convexHull(contour))
             and at_frame.any(axis=2).mean() < MAX_AT_FRAME
             and np.median(grey[sheet == 0]) < MAX_STEP_RATIO * np.median(grey[sheet == 1])
         ):
