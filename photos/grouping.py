@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from photos.components import Components
+from photos.components import MIN_HEIGHT_TO_WIDTH, Components
 from photos.strokes import mean_stroke_width
 
-# Sizes (longer sides) and heights are in typical sizes, lengths in typical stroke lengths.
-MIN_START_HEIGHT = 0.35  # of a component that starts a digit
+# Sizes (longer sides) and stroke lengths are relative to those of a typical digit on the level.
+MIN_START_SIZE = 0.35  # of a component that starts a digit
 MIN_LENGTH = 0.03  # a shorter component, such as noise, does not belong to a digit
 MAX_SIZE = 3  # a larger component does not belong to a digit
 # Height of a group and a component together / max(typical size, height of the taller one).
@@ -44,6 +44,9 @@ def group_components(components: Components) -> list[LevelDigit]:
     size = np.maximum(width, height)
     weights = length * components.may_be_digit
     typical_size = np.quantile(size, 0.5, weights=weights, method="inverted_cdf")
+    can_start = size > MIN_START_SIZE * typical_size
+    # Digits that touch form one wide component, so the width is capped at the typical size.
+    can_start &= height > MIN_HEIGHT_TO_WIDTH * np.minimum(width, typical_size)
     is_candidate = length > MIN_LENGTH * np.average(length, weights=weights)
     candidates = np.flatnonzero(is_candidate & (size < MAX_SIZE * typical_size))
     groups: list[list[int]] = []
@@ -54,7 +57,7 @@ def group_components(components: Components) -> list[LevelDigit]:
             index = stacked[0]
             groups[index].append(i)
             group_boxes[index] = box_around(boxes[groups[index]])
-        elif height[i] > MIN_START_HEIGHT * typical_size:
+        elif can_start[i]:
             groups.append([i])
             group_boxes = np.vstack([group_boxes, boxes[i]])
     return [to_digit(group, components) for group in groups]

@@ -350,13 +350,6 @@ def test_a_loose_stroke_inside_the_box_of_a_4_does_not_make_it_a_border():
     np.testing.assert_allclose(only_digit(four).box, (50, 38, 155, 126), atol=4)
 
 
-def test_a_low_stroke_beside_a_digit_is_no_digit():
-    stroke = on_paper((300, 900), [(145, 100, 165, 90)], 6, 0.9, 0.16)
-    digits = rings((100, 100), (100, 180), (100, 260))
-    (line,) = find_digits(picture(np.minimum(digits, stroke)))
-    assert len(line) == 3
-
-
 def test_a_shape_much_larger_than_the_digits_is_no_digit():
     large = on_paper((300, 900), [(500, 20, 500, 280), (500, 280, 400, 280)], 6, 0.9, 0.16)
     digits = rings((100, 100), (100, 160), (100, 220), (100, 280))
