@@ -21,7 +21,7 @@ def to_mnist(ink: np.ndarray) -> np.ndarray:
     ink = np.clip(ink / np.percentile(ink[ink > 0], WHITE_PERCENTILE), 0, 1) ** EDGE_EXPONENT
     missing_width = MIN_STROKE_WIDTH * max(ink.shape) / 20 - mean_stroke_width(ink > 0.5)
     extra = max(0, round(missing_width))  # thin strokes would vanish in 20 x 20 pixels
-    padded = np.pad(ink, ((extra, 0), (extra, 0)))
+    padded = cv2.copyMakeBorder(ink, extra, 0, extra, 0, cv2.BORDER_CONSTANT)
     ink = resize(cv2.dilate(padded, np.ones((1 + extra, 1 + extra)), anchor=(0, 0)), 20)
     moments = cv2.moments(np.float64(ink))  # float32 of two columns would be a list of points
     x, y = (moments[key] / moments["m00"] for key in ("m10", "m01"))
