@@ -11,9 +11,9 @@ SHEET_SIDE = 128  # pixels: a sheet is searched in an image of this longer side
 WRITING_KERNEL = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))  # wider than strokes
 STEP_KERNEL = np.ones((5, 5))  # pixels: wider than a sharp step of brightness
 MAX_STEP_RATIO = 0.8  # darker side / brighter side of a sharp step, such as a sheet's edge
-MAX_REGIONS = 3  # the largest smooth regions: often, the table is larger than the sheet
-MIN_SHEET_WIDTH = 0.17  # narrower side / longer side of the image: thick strokes have less
-MIN_SOLIDITY = 0.93  # area without holes / area of the convex hull: a thick 0 has less
+MAX_REGIONS = 3  # smooth regions to try: the table is often larger than the sheet
+MIN_SHEET_WIDTH = 0.17  # shorter side / longer side of the image: thick strokes have less
+MIN_SOLIDITY = 0.93  # area less its holes / area of the convex hull: a thick 0 has less
 # Share of a sheet's outline on the image's frame. The lit region beside a shadow has more.
 MAX_AT_FRAME = 0.3
 
@@ -26,8 +26,9 @@ MIN_WHITE = 0.05  # brightness: lower limit of white, so that black images have 
 def find_sheet(grey: np.ndarray) -> np.ndarray:
     """Find the sheet of paper in grey (height, width), if one lies on a table or another sheet.
 
-    It is the largest area without sharp steps of brightness that is wide, convex, mostly inside
-    the image and brighter than the rest. The mask is uint8, SHEET_SIDE long; else all 1.
+    It is the largest region without sharp steps of brightness that is wide, convex, mostly in
+    the image and brighter than the rest. Returns a uint8 mask of SHEET_SIDE, 1 on the sheet, or
+    everywhere if there is none.
     """
     grey = resize(grey, SHEET_SIDE)
     blank = cv2.morphologyEx(grey + 1e-3, cv2.MORPH_CLOSE, WRITING_KERNEL)  # without writing

@@ -20,9 +20,11 @@ def to_mnist(ink: np.ndarray) -> np.ndarray:
     """
     ink = np.clip(ink / np.percentile(ink[ink > 0], WHITE_PERCENTILE), 0, 1) ** EDGE_EXPONENT
     missing_width = MIN_STROKE_WIDTH * max(ink.shape) / 20 - mean_stroke_width(ink > 0.5)
-    extra = max(0, round(missing_width))  # thin strokes would vanish in 20 x 20 pixels
-    padded = cv2.copyMakeBorder(ink, extra, 0, extra, 0, cv2.BORDER_CONSTANT)
-    ink = resize(cv2.dilate(padded, np.ones((1 + extra, 1 + extra)), anchor=(0, 0)), 20)
+    kernel_side = 1 + max(0, round(missing_width))
+    ink = cv2.copyMakeBorder(ink, *4 * [kernel_side], cv2.BORDER_CONSTANT)
+    ink = cv2.dilate(ink, np.ones((kernel_side, kernel_side)))  # thin strokes would vanish
+    left, top, width, height = cv2.boundingRect(np.uint8(ink > 0))
+    ink = resize(ink[top : top + height, left : left + width], 20)
     moments = cv2.moments(np.float64(ink))  # float32 of two columns would be a list of points
     x, y = (moments[key] / moments["m00"] for key in ("m10", "m01"))
     to_center = np.float32([[1, 0, 14 - x], [0, 1, 14 - y]])
