@@ -12,7 +12,7 @@ MIN_START_SIZE = 0.35  # of a component that starts a digit
 MIN_LENGTH = 0.03  # a shorter component, such as noise, does not belong to a digit
 MAX_SIZE = 3  # a larger component does not belong to a digit
 # Height of a group and a component together / max(typical size, height of the taller one).
-MAX_HEIGHT = 1.3
+MAX_HEIGHT = 1.45
 MIN_OVERLAP = 0.3  # columns that both components share / columns of the narrower one
 
 MAX_WIDTH_TO_HEIGHT = 1.3  # of one digit: something wider is several digits that touch

@@ -345,6 +345,14 @@ def test_a_loose_stroke_of_a_large_digit_beside_smaller_ones_belongs_to_it():
     np.testing.assert_allclose(line[-1].box, (697, 67, 753, 203), atol=4)
 
 
+def test_the_loose_arc_of_a_wide_2_belongs_to_it():
+    two = [(650, 115, 655, 99), (655, 99, 695, 99), (700, 130, 630, 190), (630, 190, 730, 190)]
+    two = on_paper((300, 900), two, 6, 0.9)
+    others = rings(*((100, 100 + 100 * n) for n in range(4)), size=50)
+    (line,) = find_digits(picture(np.minimum(two, others)))
+    np.testing.assert_allclose(line[-1].box, (627, 96, 733, 193), atol=4)
+
+
 def test_a_loose_stroke_inside_the_box_of_a_4_does_not_make_it_a_border():
     four = on_paper((200, 200), [(50, 120, 120, 120), (115, 120, 150, 40), (75, 60, 65, 95)])
     np.testing.assert_allclose(only_digit(four).box, (50, 38, 155, 126), atol=4)
