@@ -4,7 +4,7 @@
 |---|---|
 | path -> upright RGB image | files.py |
 | grey image -> sheet of paper, ink | ink.py |
-| ink -> connected components | components.py, strokes.py |
+| ink -> connected components | components.py |
 | connected components -> digits, text lines | grouping.py |
 | digit -> 28 x 28 | mnist_form.py |
 

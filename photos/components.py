@@ -1,23 +1,22 @@
-"""From ink to connected components. Ruled lines and what is cut off by the edge are removed."""
+"""From ink to connected components, and how much each looks like handwriting."""
 
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from photos.ink import Ink
-from photos.strokes import distance_inside, find_ruled_lines, weighted_stroke_lengths
+from photos.ink import Ink, distance_inside, erase, to_mask
 
-MIN_CONTRAST = 0.05  # of ink: the texture of the background has less
-MIN_CONTRAST_TO_NOISE = 5  # contrast of ink / standard deviation of the noise
-THRESHOLD_FACTOR = 0.85  # the thinnest parts of strokes are a little weaker than the rest
-RIM_KERNEL = 5  # pixels: erased ink leaves a blurred rim of 2 pixels, which is erased, too
 # A component that touches the edge is cut off if it lies in a corner, or if its centre is this
 # near to the edge, as a share of the image's shorter side.
 MAX_CUT_OFF_DISTANCE = 0.2
 MAX_EDGE_SHARE = 0.5  # of the edge: a component that covers more is the background
 MIN_SIZE = 12  # pixels: longer side of a digit
 MIN_HEIGHT_TO_WIDTH = 0.45  # height / width of a digit
+MIN_ELONGATION = 2.6  # area / squared stroke width: a blob has less
+RING_KERNEL = np.ones((9, 9))  # the ring around a component reaches 4 pixels beyond it
+CLEAR_CONTRAST_TO_TEXTURE = 9  # contrast of a clear stroke / texture around it
+WEIGHT_EXPONENT = 4  # of sharpness and clearness: blurred strokes and texture count little
 MIN_INSIDE_SHARE = 0.35  # stroke length inside a drawn border / stroke length of the border
 
 
@@ -34,16 +33,14 @@ class Components(NamedTuple):
 
 def find_components(ink: Ink) -> Components:
     """Find the connected components of ink, and the length of their strokes."""
-    edge_distance = distance_inside(ink.paper_mask)
-    mask = to_mask(ink.contrast, ink.noise)
-    contrast = erase(find_ruled_lines(mask, edge_distance <= 1), ink.contrast, mask)
+    contrast = ink.contrast
     # The strongest component is often one that is cut off. Without it, the second pass has a
     # lower threshold and finds weaker ink.
     for _ in range(2):
         mask = to_mask(contrast, ink.noise)
         _, labels, stats, centers = cv2.connectedComponentsWithStats(mask)
         boxes = np.hstack([stats[:, :2], stats[:, :2] + stats[:, 2:4]])
-        cut_off = find_cut_off(labels, boxes, centers, edge_distance)
+        cut_off = find_cut_off(labels, boxes, centers, ink.edge_distance)
         if not cut_off.any():
             break
         contrast = erase(np.uint8(cut_off)[labels], contrast, mask)
@@ -57,20 +54,6 @@ def find_components(ink: Ink) -> Components:
     return Components(contrast, labels, boxes, length, may_be_digit, score)
 
 
-def to_mask(contrast: np.ndarray, noise: float) -> np.ndarray:
-    """A mask of the ink, uint8 (height, width), by Otsu's threshold (1979) or lower limits."""
-    scale = 255 / max(contrast.max(), 1e-6)
-    otsu, _ = cv2.threshold(np.uint8(scale * contrast.clip(0)), 0, 255, cv2.THRESH_OTSU)
-    threshold = max(otsu / scale, MIN_CONTRAST_TO_NOISE * noise, MIN_CONTRAST)
-    return np.uint8(contrast > THRESHOLD_FACTOR * threshold)
-
-
-def erase(erased: np.ndarray, contrast: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The contrast, 0 at the `erased` ink and at its rim; other ink of the `mask` stays."""
-    rim = cv2.dilate(erased, np.ones((RIM_KERNEL, RIM_KERNEL)))
-    return np.where(rim & (erased | ~mask), 0, contrast)
-
-
 def find_cut_off(
     labels: np.ndarray, boxes: np.ndarray, centers: np.ndarray, edge_distance: np.ndarray
 ) -> np.ndarray:
@@ -82,6 +65,54 @@ def find_cut_off(
     near = edge_distance[y, x] < MAX_CUT_OFF_DISTANCE * min(labels.shape)
     in_corner = ((boxes[:, :2] == 0) ^ (boxes[:, 2:] == labels.shape[::-1])).all(axis=1)
     return (at_edge > 0) & (near | in_corner | is_background)
+
+
+def weighted_stroke_lengths(
+    contrast: np.ndarray, local_range: np.ndarray, labels: np.ndarray, area: np.ndarray
+) -> np.ndarray:
+    """The weighted length in pixels of the strokes of n components, 0 for a blob: (n,).
+
+    Length = area / stroke width. Handwriting is sharp and clear; texture and shadows are not,
+    so the weight is contrast_to_ring * (sharpness * clearness)^4:
+
+    - contrast_to_ring: mean contrast of the component less that of a ring around it
+    - sharpness: local range of the contrast at the outline / contrast_to_ring, at most 1
+    - clearness: contrast_to_ring / (9 * standard deviation of the ring's contrast), at most 1
+
+    The first three arrays are (height, width), the last is (n,).
+    """
+    mask = np.uint8(labels > 0)
+    inside = np.flatnonzero(mask)
+    outline = np.flatnonzero(mask & ~cv2.erode(mask, np.ones((3, 3))))
+    # Pixels between two near components belong to one of them.
+    owner = np.int32(cv2.dilate(np.float32(labels), RING_KERNEL))
+    ring = np.flatnonzero((owner > 0) & (cv2.dilate(mask, np.ones((3, 3))) == 0))
+
+    def mean(image: np.ndarray, labels: np.ndarray, places: np.ndarray) -> np.ndarray:
+        label = labels.ravel()[places]
+        total = np.bincount(label, image.ravel()[places], len(area))
+        return total / np.maximum(np.bincount(label, minlength=len(area)), 1)
+
+    around = mean(contrast, owner, ring)
+    texture = np.sqrt(np.maximum(mean(contrast**2, owner, ring) - around**2, 0))
+    contrast_to_ring = np.maximum(mean(contrast, labels, inside) - around, 1e-6)
+    clear_contrast = np.maximum(CLEAR_CONTRAST_TO_TEXTURE * texture, 1e-6)
+    clearness = np.minimum(1, contrast_to_ring / clear_contrast)
+    sharpness = mean(np.minimum(1, local_range / contrast_to_ring[labels]), labels, outline)
+    width = np.maximum(stroke_width(mean(distance_inside(mask), labels, inside)), 1)
+    weight = contrast_to_ring * (sharpness * clearness) ** WEIGHT_EXPONENT
+    return np.where(area > MIN_ELONGATION * width**2, weight * area / width, 0)
+
+
+def stroke_width(mean_distance: np.ndarray) -> np.ndarray:
+    """The width w in pixels of strokes: a bar's mean `distance_inside` is (w + 1)^2 / 4w."""
+    m = 2 * mean_distance - 1
+    return m + np.sqrt(np.maximum(m**2 - 1, 0))
+
+
+def mean_stroke_width(mask: np.ndarray) -> float:
+    """The width in pixels of the strokes in a mask (height, width)."""
+    return float(stroke_width(distance_inside(mask)[mask > 0].mean()))
 
 
 def find_drawn_borders(boxes: np.ndarray, length: np.ndarray) -> np.ndarray:

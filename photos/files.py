@@ -14,8 +14,6 @@ from cli import InputError
 
 # Pixels: larger images are shrunk. A digit of 24 pixels is then 1.5 % of the image's side.
 MAX_SIDE = 1600
-# Pillow knows these formats by their first bytes, but cannot decode them.
-NOT_DECODED = {"BUFR", "GRIB", "HDF5", "MPEG", "WMF"}
 # Pillow counts previews, depth maps and layers of these formats as frames.
 ONE_PAGE = {"MPO", "PSD"}
 
@@ -35,9 +33,8 @@ def find_files(paths: Sequence[str | Path]) -> tuple[list[str], list[str]]:
         shown = [file for file in inside if not re.search(r"(^|[/\\])\.", str(file))]
         found = []
         for file in sorted(shown, key=natural_order):
-            name = formats.get(file.suffix.lower())
-            is_image = name in Image.OPEN and name not in NOT_DECODED
-            (found if is_image else others).append(str(path / file))
+            media_type = Image.MIME.get(formats.get(file.suffix.lower()), "")
+            (found if media_type.startswith("image/") else others).append(str(path / file))
         pictures += found or [str(path)]
     return pictures, others
 

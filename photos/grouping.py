@@ -4,8 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from photos.components import MIN_HEIGHT_TO_WIDTH, Components
-from photos.strokes import mean_stroke_width
+from photos.components import MIN_HEIGHT_TO_WIDTH, Components, mean_stroke_width
 
 # Sizes (longer sides) and stroke lengths are relative to those of a typical digit on the level.
 MIN_START_SIZE = 0.35  # of a component that starts a digit

@@ -1,4 +1,4 @@
-"""From a grey image to the sheet of paper and the ink: what stands out from the background."""
+"""From a grey image to the ink on its sheet of paper, without ruled lines."""
 
 from typing import NamedTuple
 
@@ -14,13 +14,24 @@ MAX_STEP_RATIO = 0.8  # darker side / brighter side of a sharp step, such as a s
 MAX_REGIONS = 3  # smooth regions to try: the table is often larger than the sheet
 MIN_SHEET_WIDTH = 0.17  # shorter side / longer side of the image: thick strokes have less
 MIN_SOLIDITY = 0.93  # area less its holes / area of the convex hull: a thick 0 has less
-# Share of a sheet's outline on the image's frame. The lit region beside a shadow has more.
-MAX_AT_FRAME = 0.3
+MAX_AT_FRAME = 0.3  # share of the outline on the image's frame: a lit region has more
 
 BACKGROUND_KERNEL = np.ones((64, 64))  # pixels: a dark square this large is background
 GRAIN_KERNEL = 5  # pixels: the median filter that removes grain from the background
+MIN_BACKGROUND = 0.5  # share of white: lower limit that keeps the texture of dark tables weak
 BLUR_SIGMA = 0.7  # pixels: the Gaussian blur that removes grain from the ink
-MIN_WHITE = 0.05  # brightness: lower limit of white, so that black images have no light ink
+MIN_CONTRAST = 0.05  # of ink: the texture of the background has less
+MIN_CONTRAST_TO_NOISE = 5  # contrast of ink / standard deviation of the noise
+THRESHOLD_FACTOR = 0.85  # the thinnest parts of strokes are a little weaker than the rest
+RIM_KERNEL = np.ones((5, 5))  # erased ink leaves a blurred rim of 2 pixels, which goes, too
+
+MIN_RUN = 40  # pixels: a ruled line has straight runs as long as this, a digit rarely has one
+RUN_OFFSET = 5  # pixels: a run of a slanting line may drift this far sideways
+MIN_LENGTH_SHARE = 0.25  # of a ruled line, as a share of the image's longer side
+# A ruled line is thinner than these pixels plus this share of the image's longer side.
+MAX_THICKNESS, MAX_THICKNESS_SHARE = 5, 0.0125
+# A stroke across a ruled line is longer than this many thicknesses of it plus this many pixels.
+CROSSING_THICKNESSES, CROSSING_PIXELS = 1.5, 2
 
 
 def find_sheet(grey: np.ndarray) -> np.ndarray:
@@ -52,15 +63,14 @@ def find_sheet(grey: np.ndarray) -> np.ndarray:
 class Ink(NamedTuple):
     """The ink on one level of an image; all arrays are (height, width).
 
-    The contrast of dark ink is (background - pixel) / background, that of light ink is
-    (pixel - background) / white. The divisors have lower limits. The mean contrast of empty
-    paper is subtracted.
+    The contrast of dark ink is (background - pixel) / background with a lower limit of the
+    divisor, that of light ink (pixel - background) / white, both less the mean on empty paper.
     """
 
-    contrast: np.ndarray  # 0 on empty paper and outside the sheet; may be negative
+    contrast: np.ndarray  # 0 on empty paper, ruled lines and outside the sheet; may be negative
     local_range: np.ndarray  # range of the contrast around each pixel less the background's
     noise: float  # standard deviation of the contrast on empty paper
-    paper_mask: np.ndarray  # uint8, 1 on the sheet or, if there is none, everywhere
+    edge_distance: np.ndarray  # pixels to what is not the sheet, 1 at its edge and 0 outside
 
 
 def find_ink(grey: np.ndarray, sheet: np.ndarray, dark_ink: bool) -> Ink:
@@ -70,23 +80,70 @@ def find_ink(grey: np.ndarray, sheet: np.ndarray, dark_ink: bool) -> Ink:
     smooth = cv2.medianBlur(np.uint8(image), GRAIN_KERNEL)
     border = cv2.BORDER_REFLECT  # without it, noise on a gradient is read as digits
     background = cv2.morphologyEx(smooth, cv2.MORPH_CLOSE, BACKGROUND_KERNEL, borderType=border)
-    # A shadow darkens paper and dark ink by the same factor. The lower limit keeps the texture
-    # of a dark table weak.
-    lower_limit = np.float32(background.max() / 2 + 1)
-    white = np.float32(255 * max(grey.max(), MIN_WHITE))
-    divisor = np.maximum(background, lower_limit) if dark_ink else white
+    # A shadow darkens paper and dark ink by the same factor.
+    white = np.float32(255 * grey.max() + 1)
+    divisor = np.maximum(background, MIN_BACKGROUND * white) if dark_ink else white
     contrast = (background - image) / divisor
     # Subtract the background's range: the borders of blobs and pages are no strokes.
     local_range = cv2.subtract(range_around(np.uint8(image)), range_around(background))
     # Ink may cover half of the image, so low percentiles measure empty paper: the 10th and the
     # 30th of a normal distribution are 1.28 and 0.52 standard deviations below its mean.
-    paper = contrast[::2, ::2][paper_mask[::2, ::2] == 1]
-    at_10, at_30 = np.percentile(paper, (10, 30)).tolist()
+    paper = np.sort(contrast[::2, ::2][paper_mask[::2, ::2] == 1])
+    at_10, at_30 = paper[len(paper) // 10], paper[3 * len(paper) // 10]
     noise = (at_30 - at_10) / (1.28 - 0.52)
-    mean = at_30 + 0.52 * noise
-    return Ink((contrast - mean) * paper_mask, local_range / divisor, noise, paper_mask)
+    contrast = (contrast - (at_30 + 0.52 * noise)) * paper_mask
+    edge_distance = distance_inside(paper_mask)
+    mask = to_mask(contrast, noise)
+    contrast = erase(find_ruled_lines(mask, edge_distance <= 1), contrast, mask)
+    return Ink(contrast, local_range / divisor, noise, edge_distance)
+
+
+def distance_inside(mask: np.ndarray) -> np.ndarray:
+    """The distance in pixels of each pixel of a mask (height, width) from the outside."""
+    padded = cv2.copyMakeBorder(np.uint8(mask), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
+    return cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
 
 
 def range_around(grey: np.ndarray) -> np.ndarray:
     """The brightest less the darkest pixel around each one."""
     return cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, STEP_KERNEL)
+
+
+def to_mask(contrast: np.ndarray, noise: float) -> np.ndarray:
+    """A mask of the ink, uint8 (height, width), by Otsu's threshold (1979) or lower limits."""
+    scale = 255 / max(contrast.max(), 1e-6)
+    otsu, _ = cv2.threshold(np.uint8(scale * contrast.clip(0)), 0, 255, cv2.THRESH_OTSU)
+    threshold = max(otsu / scale, MIN_CONTRAST_TO_NOISE * noise, MIN_CONTRAST)
+    return np.uint8(contrast > THRESHOLD_FACTOR * threshold)
+
+
+def erase(erased: np.ndarray, contrast: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The contrast, 0 at the `erased` ink and at its rim; other ink of the `mask` stays."""
+    return np.where(cv2.dilate(erased, RIM_KERNEL) & (erased | ~mask), 0, contrast)
+
+
+def find_ruled_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
+    """The ruled lines in a mask of ink, without the strokes that cross them.
+
+    `mask` and the result are uint8, `edge` is True at the paper's edge: all (height, width).
+    """
+    horizontal = find_horizontal_lines(mask, edge)
+    return horizontal | find_horizontal_lines((mask & ~horizontal).T, edge.T).T
+
+
+def find_horizontal_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
+    """The nearly horizontal ruled lines: the thin ink in long runs that reach the edge."""
+    if not mask[edge].any():
+        return np.zeros_like(mask)
+    side = max(mask.shape)
+    thickness = MAX_THICKNESS + int(MAX_THICKNESS_SHARE * side)
+    thin = mask & ~cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((thickness, thickness)))
+    thickened = cv2.dilate(mask, np.ones((RUN_OFFSET, 1)))
+    runs = cv2.morphologyEx(thickened, cv2.MORPH_OPEN, np.ones((1, MIN_RUN)))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(runs)
+    is_line = stats[:, cv2.CC_STAT_WIDTH] > MIN_LENGTH_SHARE * side
+    is_line &= np.bincount(labels[edge], runs[edge], minlength=count) > 0
+    lines = np.uint8(is_line)[labels] & runs & thin
+    mean_thickness = lines.sum() / max(stats[is_line, cv2.CC_STAT_WIDTH].sum(), 1)
+    crossing = CROSSING_PIXELS + int(CROSSING_THICKNESSES * mean_thickness)
+    return lines & ~cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((crossing, 1)))

@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
+from photos.components import mean_stroke_width
 from photos.files import resize
-from photos.strokes import mean_stroke_width
 
 WHITE_PERCENTILE = 75  # of a digit's ink: this strength and all above become white
 EDGE_EXPONENT = 1.75  # weakens the blurred edges of strokes: MNIST's are sharper
