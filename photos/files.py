@@ -23,14 +23,14 @@ register_heif_opener()  # iPhones save HEIC
 def find_files(paths: Sequence[str | Path]) -> tuple[list[str], list[str]]:
     """The picture files in `paths`, and the files of other types in folders.
 
-    Folders are searched with all folders in them, in natural order, without hidden files. A
+    Folders are searched with their subfolders, in natural order, without hidden files. A
     path that is no folder, or a folder without pictures, is itself in the first list.
     """
     formats = Image.registered_extensions()
     pictures, others = [], []
     for path in map(Path, paths):
         inside = [file.relative_to(path) for file in path.rglob("*") if file.is_file()]
-        shown = [file for file in inside if not re.search(r"(^|[/\\])\.", str(file))]
+        shown = [file for file in inside if "/." not in f"/{file.as_posix()}"]
         found = []
         for file in sorted(shown, key=natural_order):
             media_type = Image.MIME.get(formats.get(file.suffix.lower()), "")

@@ -27,7 +27,7 @@ MIN_SPACE, MIN_SPACE_TO_GAP = 1.0, 2.5
 class LevelDigit(NamedTuple):
     """A digit on a level."""
 
-    box: tuple[int, int, int, int]  # left, top, right, bottom in the level's pixels
+    box: tuple[int, int, int, int]  # left, top, right, bottom; a piece is as high as the whole
     ink: np.ndarray  # float32 (height, width): the contrast of its ink, 0 elsewhere
 
 
@@ -51,9 +51,9 @@ def group_components(components: Components) -> list[LevelDigit]:
     groups: list[list[int]] = []
     group_boxes = np.empty((0, 4))  # the boxes around the groups
     for i in candidates[np.argsort(-length[candidates])]:
-        stacked = np.flatnonzero(may_share_digit(group_boxes, boxes[i], typical_size))
-        if stacked.size:
-            index = stacked[0]
+        may_join = may_share_digit(group_boxes, boxes[i], typical_size)
+        if may_join.any():
+            index = may_join.argmax()  # the group that started first
             groups[index].append(i)
             group_boxes[index] = box_around(boxes[groups[index]])
         elif can_start[i]:
@@ -86,7 +86,7 @@ def to_digit(group: list[int], components: Components) -> LevelDigit:
 
 
 def split_touching(digit: LevelDigit) -> list[LevelDigit]:
-    """Split a too wide digit, at its column with the least ink, if the limits allow it."""
+    """Split a digit that is too wide, and its pieces, where a column has the least ink."""
     left, top, right, bottom = digit.box
     height, width = digit.ink.shape
     if width < MAX_WIDTH_TO_HEIGHT * height:
@@ -116,7 +116,7 @@ def order_lines(boxes: np.ndarray) -> list[list[int]]:
     for i in np.argsort(x):
         apart = [abs(y[i] - y[line[-1]]) / max(height[i], height[line[-1]]) for line in lines]
         if apart and min(apart) < MAX_OFFSET:
-            lines[int(np.argmin(apart))].append(i)
+            lines[np.argmin(apart)].append(i)
         else:
             lines.append([i])
     return sorted(lines, key=lambda line: y[line].mean())

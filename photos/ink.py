@@ -67,10 +67,10 @@ class Ink(NamedTuple):
     divisor, that of light ink (pixel - background) / white, both less the mean on empty paper.
     """
 
-    contrast: np.ndarray  # 0 on empty paper, ruled lines and outside the sheet; may be negative
+    contrast: np.ndarray  # about 0 on empty paper; 0 on ruled lines and outside the sheet
     local_range: np.ndarray  # range of the contrast around each pixel less the background's
     noise: float  # standard deviation of the contrast on empty paper
-    edge_distance: np.ndarray  # pixels to what is not the sheet, 1 at its edge and 0 outside
+    edge_distance: np.ndarray  # pixels to what is not the sheet: 1 at its edge, 0 outside
 
 
 def find_ink(grey: np.ndarray, sheet: np.ndarray, dark_ink: bool) -> Ink:
@@ -94,7 +94,7 @@ def find_ink(grey: np.ndarray, sheet: np.ndarray, dark_ink: bool) -> Ink:
     contrast = (contrast - (at_30 + 0.52 * noise)) * paper_mask
     edge_distance = distance_inside(paper_mask)
     mask = to_mask(contrast, noise)
-    contrast = erase(find_ruled_lines(mask, edge_distance <= 1), contrast, mask)
+    contrast = erase(find_ruled_lines(mask, edge_distance == 1), contrast, mask)
     return Ink(contrast, local_range / divisor, noise, edge_distance)
 
 
@@ -110,7 +110,7 @@ def range_around(grey: np.ndarray) -> np.ndarray:
 
 
 def to_mask(contrast: np.ndarray, noise: float) -> np.ndarray:
-    """A mask of the ink, uint8 (height, width), by Otsu's threshold (1979) or lower limits."""
+    """The ink as a uint8 mask (height, width), by Otsu's threshold (1979) with lower limits."""
     scale = 255 / max(contrast.max(), 1e-6)
     otsu, _ = cv2.threshold(np.uint8(scale * contrast.clip(0)), 0, 255, cv2.THRESH_OTSU)
     threshold = max(otsu / scale, MIN_CONTRAST_TO_NOISE * noise, MIN_CONTRAST)
@@ -143,7 +143,7 @@ def find_horizontal_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
     count, labels, stats, _ = cv2.connectedComponentsWithStats(runs)
     is_line = stats[:, cv2.CC_STAT_WIDTH] > MIN_LENGTH_SHARE * side
     is_line &= np.bincount(labels[edge], runs[edge], minlength=count) > 0
-    lines = np.uint8(is_line)[labels] & runs & thin
+    lines = np.uint8(is_line)[labels] & thin
     mean_thickness = lines.sum() / max(stats[is_line, cv2.CC_STAT_WIDTH].sum(), 1)
     crossing = CROSSING_PIXELS + int(CROSSING_THICKNESSES * mean_thickness)
     return lines & ~cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((crossing, 1)))

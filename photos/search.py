@@ -1,4 +1,4 @@
-"""From a picture to its digits: the steps, each in a file of its own."""
+"""From a picture to its digits: the steps, which are in the other files."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -28,7 +28,7 @@ class Digit(NamedTuple):
 
     box: tuple[float, float, float, float]  # left, top, right, bottom in the picture's pixels
     pixels: np.ndarray  # float32 (28, 28) in [0, 1], white on black, in MNIST's form
-    space_before: bool  # True if a wide gap comes before this digit
+    space_before: bool  # True if a wide gap comes before it, so that it starts a number
 
 
 def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
@@ -51,7 +51,7 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
         digits = [piece for digit in digits for piece in split_touching(digit)]
     scale = max(grey.shape) / max(components.contrast.shape)
     boxes = np.reshape([digit.box for digit in digits], (-1, 4))
-    in_picture = image.info["shrink_factor"] * (scale * boxes - margin).clip(0, 2 * image.size)
+    in_picture = image.info["shrink_factor"] * (scale * boxes - margin).clip(0, image.size * 2)
     return [
         [
             Digit(tuple(in_picture[i].tolist()), to_mnist(digits[i].ink), space)
@@ -62,7 +62,7 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
 
 
 def paper_at_frame(grey: np.ndarray) -> np.ndarray:
-    """The outermost pixels of a small image that are paper, as most of them are."""
+    """Those pixels of a small image's frame that are paper: the light or dark majority."""
     frame = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     is_light = frame > (grey.min() + grey.max()) / 2
     return frame[is_light == (is_light.mean() > 0.5)]
@@ -79,7 +79,7 @@ def find_writing(grey: np.ndarray) -> Components:
     sheet = find_sheet(grey) if longest > LEVEL_SIDES[-1] else np.ones((1, 1), np.uint8)
     coarser = [side for side in LEVEL_SIDES if side < longest]
     polarities = [True, False]
-    if not coarser:  # an even smaller image has one background, seen at its frame
+    if not coarser:  # an even smaller image has one background, which is seen at its frame
         polarities = [bool(paper_at_frame(grey)[0] > (grey.min() + grey.max()) / 2)]
     found: dict[bool, list[Components]] = {dark_ink: [] for dark_ink in polarities}
     total = dict.fromkeys(polarities, 0.0)
