@@ -14,6 +14,9 @@ MAX_EDGE_SHARE = 0.5  # of the edge: a component that covers more is the backgro
 MIN_SIZE = 12  # pixels: longer side of a digit
 MIN_HEIGHT_TO_WIDTH = 0.45  # height / width of a digit
 MIN_ELONGATION = 2.6  # area / squared stroke width: a blob has less
+# Area / squared depth of a digit; the depth is the distance of its innermost pixel from the
+# outside. Solid objects have less, but bold digits in images below this longer side, too.
+MIN_AREA_TO_DEPTH, MIN_PHOTO_SIDE = 9, 128
 RING_KERNEL = np.ones((9, 9))  # the ring around a component reaches 4 pixels beyond it
 CLEAR_CONTRAST_TO_TEXTURE = 9  # contrast of a clear stroke / texture around it
 WEIGHT_EXPONENT = 4  # of sharpness and clearness: blurred strokes and texture count little
@@ -23,12 +26,12 @@ MIN_INSIDE_SHARE = 0.35  # stroke length inside a drawn border / stroke length o
 class Components(NamedTuple):
     """The connected components of ink on one level: n labels, 0 is the rest of the image."""
 
-    contrast: np.ndarray  # (height, width): that of `Ink`, 0 where something was erased
+    contrast: np.ndarray  # (height, width): that of `Ink`, 0 where what is cut off was erased
     labels: np.ndarray  # (height, width)
     boxes: np.ndarray  # (n, 4): left, top, right, bottom; the last two are exclusive
     stroke_length: np.ndarray  # (n,): weighted, in pixels; 0 for what is no handwriting
     may_be_digit: np.ndarray  # (n,): True for what has the size and shape of a whole digit
-    score: float  # stroke length of whole digits / longer side: on fine levels, digits break
+    score: float  # stroke length of what may be a digit / longer side of the level
 
 
 def find_components(ink: Ink) -> Components:
@@ -47,10 +50,15 @@ def find_components(ink: Ink) -> Components:
     width, height, area = stats[:, 2:].T
     may_be_digit = np.maximum(width, height) >= MIN_SIZE
     may_be_digit &= height > MIN_HEIGHT_TO_WIDTH * width
-    length = weighted_stroke_lengths(contrast, ink.local_range, labels, area)
+    distance = distance_inside(mask)
+    if max(mask.shape) >= MIN_PHOTO_SIDE:
+        depth = np.zeros(len(area))
+        np.maximum.at(depth, labels[mask > 0], distance[mask > 0])
+        may_be_digit &= area > MIN_AREA_TO_DEPTH * depth**2
+    length = weighted_stroke_lengths(contrast, ink.local_range, distance, labels)
     length[cut_off] = 0
     length[find_drawn_borders(boxes, length)] = 0
-    score = (length * may_be_digit).sum() / max(labels.shape)
+    score = length[may_be_digit].sum() / max(labels.shape)
     return Components(contrast, labels, boxes, length, may_be_digit, score)
 
 
@@ -58,7 +66,7 @@ def find_cut_off(
     labels: np.ndarray, boxes: np.ndarray, centers: np.ndarray, edge_distance: np.ndarray
 ) -> np.ndarray:
     """Which components (n,) are cut off by the paper's edge, or cover most of that edge."""
-    at_edge = np.bincount(labels[edge_distance <= 1], minlength=len(boxes))
+    at_edge = np.bincount(labels[edge_distance == 1], minlength=len(boxes))
     is_background = at_edge > MAX_EDGE_SHARE * at_edge.sum()
     at_edge[0] = 0
     x, y = centers.astype(int).T
@@ -68,7 +76,7 @@ def find_cut_off(
 
 
 def weighted_stroke_lengths(
-    contrast: np.ndarray, local_range: np.ndarray, labels: np.ndarray, area: np.ndarray
+    contrast: np.ndarray, local_range: np.ndarray, distance: np.ndarray, labels: np.ndarray
 ) -> np.ndarray:
     """The weighted length in pixels of the strokes of n components, 0 for a blob: (n,).
 
@@ -76,30 +84,29 @@ def weighted_stroke_lengths(
     so the weight is contrast_to_ring * (sharpness * clearness)^4:
 
     - contrast_to_ring: mean contrast of the component less that of a ring around it
-    - sharpness: local range of the contrast at the outline / contrast_to_ring, at most 1
+    - sharpness: mean of local range / contrast_to_ring at the outline, each at most 1
     - clearness: contrast_to_ring / (9 * standard deviation of the ring's contrast), at most 1
 
-    The first three arrays are (height, width), the last is (n,).
+    All arrays are (height, width); `distance` is from `distance_inside`.
     """
+    area = np.bincount(labels.ravel())
     mask = np.uint8(labels > 0)
-    inside = np.flatnonzero(mask)
-    outline = np.flatnonzero(mask & ~cv2.erode(mask, np.ones((3, 3))))
-    # Pixels between two near components belong to one of them.
+    inside = mask > 0
+    outline = mask > cv2.erode(mask, np.ones((3, 3)))
+    # A pixel near two components belongs to one of them.
     owner = np.int32(cv2.dilate(np.float32(labels), RING_KERNEL))
-    ring = np.flatnonzero((owner > 0) & (cv2.dilate(mask, np.ones((3, 3))) == 0))
+    ring = (owner > 0) & (cv2.dilate(mask, np.ones((3, 3))) == 0)
 
     def mean(image: np.ndarray, labels: np.ndarray, places: np.ndarray) -> np.ndarray:
-        label = labels.ravel()[places]
-        total = np.bincount(label, image.ravel()[places], len(area))
-        return total / np.maximum(np.bincount(label, minlength=len(area)), 1)
+        total = np.bincount(labels[places], image[places], len(area))
+        return total / np.maximum(np.bincount(labels[places], minlength=len(area)), 1)
 
     around = mean(contrast, owner, ring)
-    texture = np.sqrt(np.maximum(mean(contrast**2, owner, ring) - around**2, 0))
+    texture = np.sqrt(np.maximum(mean(contrast**2, owner, ring) - around**2, 1e-12))
     contrast_to_ring = np.maximum(mean(contrast, labels, inside) - around, 1e-6)
-    clear_contrast = np.maximum(CLEAR_CONTRAST_TO_TEXTURE * texture, 1e-6)
-    clearness = np.minimum(1, contrast_to_ring / clear_contrast)
+    clearness = np.minimum(1, contrast_to_ring / (CLEAR_CONTRAST_TO_TEXTURE * texture))
     sharpness = mean(np.minimum(1, local_range / contrast_to_ring[labels]), labels, outline)
-    width = np.maximum(stroke_width(mean(distance_inside(mask), labels, inside)), 1)
+    width = stroke_width(mean(distance, labels, inside))
     weight = contrast_to_ring * (sharpness * clearness) ** WEIGHT_EXPONENT
     return np.where(area > MIN_ELONGATION * width**2, weight * area / width, 0)
 
@@ -107,7 +114,7 @@ def weighted_stroke_lengths(
 def stroke_width(mean_distance: np.ndarray) -> np.ndarray:
     """The width w in pixels of strokes: a bar's mean `distance_inside` is (w + 1)^2 / 4w."""
     m = 2 * mean_distance - 1
-    return m + np.sqrt(np.maximum(m**2 - 1, 0))
+    return m + np.sqrt(m**2 - 1)
 
 
 def mean_stroke_width(mask: np.ndarray) -> float:
@@ -118,6 +125,9 @@ def mean_stroke_width(mask: np.ndarray) -> float:
 def find_drawn_borders(boxes: np.ndarray, length: np.ndarray) -> np.ndarray:
     """The indices of components that enclose long strokes, such as the border of a table."""
     counted = np.flatnonzero(length)
-    start, stop = boxes[counted, :2], boxes[counted, 2:]
-    inside = (start > start[:, None]) & (stop < stop[:, None])
-    return counted[inside.all(axis=2) @ length[counted] > MIN_INSIDE_SHARE * length[counted]]
+    boxes, length = boxes[counted], length[counted]
+    inside = [
+        ((boxes[:, :2] > box[:2]) & (boxes[:, 2:] < box[2:])).all(axis=1) @ length
+        for box in boxes
+    ]
+    return counted[np.array(inside) > MIN_INSIDE_SHARE * length]

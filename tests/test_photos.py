@@ -365,6 +365,13 @@ def test_a_shape_much_larger_than_the_digits_is_no_digit():
     assert len(line) == 4
 
 
+@pytest.mark.parametrize("ink", [60, 250])
+def test_a_solid_object_is_no_digit(ink):
+    image = Image.new("L", (400, 400), 150)
+    ImageDraw.Draw(image).polygon([(150, 80), (220, 100), (150, 320)], fill=ink)
+    assert find_digits(image) == []
+
+
 def without_digit(size):
     rng = np.random.default_rng(0)
     rows, columns = np.indices((size, size)) / size
