@@ -82,7 +82,7 @@ def to_upright_rgb(image: Image.Image) -> Image.Image:
     full_side = max(image.size)
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):  # the brightest value becomes white
-        values = np.nan_to_num(np.asarray(image, np.float32))
+        values = np.nan_to_num(np.asarray(image, np.float32), posinf=0, neginf=0)
         values -= min(values.min(), 0)
         image = Image.fromarray(np.uint8(values * (255 / max(values.max(), 1e-6))))
     if image.has_transparency_data:
