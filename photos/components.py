@@ -14,9 +14,9 @@ MAX_EDGE_SHARE = 0.5  # of the edge: a component that covers more is the backgro
 MIN_SIZE = 12  # pixels: longer side of a digit
 MIN_HEIGHT_TO_WIDTH = 0.45  # height / width of a digit
 MIN_ELONGATION = 2.6  # area / squared stroke width: a blob has less
-# Area / squared depth of a digit; the depth is the distance of its innermost pixel from the
-# outside. Solid objects have less, but bold digits in images below this longer side, too.
-MIN_AREA_TO_DEPTH, MIN_PHOTO_SIDE = 9, 128
+# Area / squared depth of a digit; the depth is the distance of the innermost pixel from the
+# outside. Solid objects have less. So have bold digits in images that are smaller than this.
+MIN_AREA_TO_DEPTH, MIN_PHOTO_SIDE = 9, 128  # the second in pixels of the longer side
 RING_KERNEL = np.ones((9, 9))  # the ring around a component reaches 4 pixels beyond it
 CLEAR_CONTRAST_TO_TEXTURE = 9  # contrast of a clear stroke / texture around it
 WEIGHT_EXPONENT = 4  # of sharpness and clearness: blurred strokes and texture count little
@@ -47,14 +47,8 @@ def find_components(ink: Ink) -> Components:
         if not cut_off.any():
             break
         contrast = erase(np.uint8(cut_off)[labels], contrast, mask)
-    width, height, area = stats[:, 2:].T
-    may_be_digit = np.maximum(width, height) >= MIN_SIZE
-    may_be_digit &= height > MIN_HEIGHT_TO_WIDTH * width
     distance = distance_inside(mask)
-    if max(mask.shape) >= MIN_PHOTO_SIDE:
-        depth = np.zeros(len(area))
-        np.maximum.at(depth, labels[mask > 0], distance[mask > 0])
-        may_be_digit &= area > MIN_AREA_TO_DEPTH * depth**2
+    may_be_digit = whole_digits(labels, stats, distance)
     length = weighted_stroke_lengths(contrast, ink.local_range, distance, labels)
     length[cut_off] = 0
     length[find_drawn_borders(boxes, length)] = 0
@@ -75,17 +69,29 @@ def find_cut_off(
     return (at_edge > 0) & (near | in_corner | is_background)
 
 
+def whole_digits(labels: np.ndarray, stats: np.ndarray, distance: np.ndarray) -> np.ndarray:
+    """Which components (n,) have the size and shape of a whole digit; `stats` is OpenCV's."""
+    width, height, area = stats[:, 2:].T
+    has_shape = (np.maximum(width, height) >= MIN_SIZE) & (height > MIN_HEIGHT_TO_WIDTH * width)
+    if max(labels.shape) < MIN_PHOTO_SIDE:
+        return has_shape
+    depth = np.zeros(len(area))
+    np.maximum.at(depth, labels[labels > 0], distance[labels > 0])
+    return has_shape & (area > MIN_AREA_TO_DEPTH * depth**2)
+
+
 def weighted_stroke_lengths(
     contrast: np.ndarray, local_range: np.ndarray, distance: np.ndarray, labels: np.ndarray
 ) -> np.ndarray:
     """The weighted length in pixels of the strokes of n components, 0 for a blob: (n,).
 
     Length = area / stroke width. Handwriting is sharp and clear; texture and shadows are not,
-    so the weight is contrast_to_ring * (sharpness * clearness)^4:
+    so the weight is contrast_to_ring * (sharpness * clearness)^WEIGHT_EXPONENT:
 
     - contrast_to_ring: mean contrast of the component less that of a ring around it
     - sharpness: mean of local range / contrast_to_ring at the outline, each at most 1
-    - clearness: contrast_to_ring / (9 * standard deviation of the ring's contrast), at most 1
+    - clearness: contrast_to_ring / (CLEAR_CONTRAST_TO_TEXTURE * texture), at most 1
+    - texture: standard deviation of the contrast in the ring
 
     All arrays are (height, width); `distance` is from `distance_inside`.
     """

@@ -12,7 +12,7 @@ WRITING_KERNEL = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))  # wider t
 STEP_KERNEL = np.ones((5, 5))  # pixels: wider than a sharp step of brightness
 MAX_STEP_RATIO = 0.8  # darker side / brighter side of a sharp step, such as a sheet's edge
 MAX_REGIONS = 3  # smooth regions to try: the table is often larger than the sheet
-MIN_SHEET_WIDTH = 0.17  # shorter side / longer side of the image: thick strokes have less
+MIN_SHEET_WIDTH = 0.17  # sheet's shorter side / image's longer side: thick strokes have less
 MIN_SOLIDITY = 0.93  # area less its holes / area of the convex hull: a thick 0 has less
 MAX_AT_FRAME = 0.3  # share of the outline on the image's frame: a lit region has more
 
@@ -23,7 +23,7 @@ BLUR_SIGMA = 0.7  # pixels: the Gaussian blur that removes grain from the ink
 MIN_CONTRAST = 0.05  # of ink: the texture of the background has less
 MIN_CONTRAST_TO_NOISE = 5  # contrast of ink / standard deviation of the noise
 THRESHOLD_FACTOR = 0.85  # the thinnest parts of strokes are a little weaker than the rest
-RIM_KERNEL = np.ones((5, 5))  # erased ink leaves a blurred rim of 2 pixels, which goes, too
+RIM_KERNEL = np.ones((5, 5))  # erased ink leaves a blurred rim of 2 pixels: it is erased, too
 
 MIN_RUN = 40  # pixels: a ruled line has straight runs as long as this, a digit rarely has one
 RUN_OFFSET = 5  # pixels: a run of a slanting line may drift this far sideways
@@ -38,8 +38,8 @@ def find_sheet(grey: np.ndarray) -> np.ndarray:
     """Find the sheet of paper in grey (height, width), if one lies on a table or another sheet.
 
     It is the largest region without sharp steps of brightness that is wide, convex, mostly in
-    the image and brighter than the rest. Returns a uint8 mask of SHEET_SIDE, 1 on the sheet, or
-    everywhere if there is none.
+    the image and brighter than the rest. Returns a uint8 mask with SHEET_SIDE pixels on its
+    longer side: 1 on the sheet, or everywhere if there is none.
     """
     grey = resize(grey, SHEET_SIDE)
     blank = cv2.morphologyEx(grey + 1e-3, cv2.MORPH_CLOSE, WRITING_KERNEL)  # without writing
@@ -128,6 +128,7 @@ def find_ruled_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
     `mask` and the result are uint8, `edge` is True at the paper's edge: all (height, width).
     """
     horizontal = find_horizontal_lines(mask, edge)
+    # At a crossing, the vertical line stays, so that it is whole when its turn comes.
     return horizontal | find_horizontal_lines((mask & ~horizontal).T, edge.T).T
 
 

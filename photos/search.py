@@ -1,4 +1,4 @@
-"""From a picture to its digits: the steps, which are in the other files."""
+"""From a picture to its digits, by the steps in the other files."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -62,7 +62,7 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
 
 
 def paper_at_frame(grey: np.ndarray) -> np.ndarray:
-    """Those pixels of a small image's frame that are paper: the light or dark majority."""
+    """The paper's pixels on the frame of a small image: the majority there, light or dark."""
     frame = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     is_light = frame > (grey.min() + grey.max()) / 2
     return frame[is_light == (is_light.mean() > 0.5)]
