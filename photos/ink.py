@@ -23,6 +23,7 @@ BLUR_SIGMA = 0.7  # pixels: the Gaussian blur that removes grain from the ink
 MIN_CONTRAST = 0.05  # of ink: the texture of the background has less
 MIN_CONTRAST_TO_NOISE = 5  # contrast of ink / standard deviation of the noise
 THRESHOLD_FACTOR = 0.85  # the thinnest parts of strokes are a little weaker than the rest
+LINE_THRESHOLD_FACTOR = 0.6  # ruled lines are weak where they lie between two rows of pixels
 RIM_KERNEL = np.ones((5, 5))  # erased ink leaves a blurred rim of 2 pixels: it is erased, too
 
 MIN_RUN = 40  # pixels: a ruled line has straight runs as long as this, a digit rarely has one
@@ -31,7 +32,7 @@ MIN_LENGTH_SHARE = 0.25  # of a ruled line, as a share of the image's longer sid
 # A ruled line is thinner than these pixels plus this share of the image's longer side.
 MAX_THICKNESS, MAX_THICKNESS_SHARE = 5, 0.0125
 # A stroke across a ruled line is longer than this many thicknesses of it plus this many pixels.
-CROSSING_THICKNESSES, CROSSING_PIXELS = 1.5, 2
+CROSSING_THICKNESSES, CROSSING_PIXELS = 1.25, 2
 
 
 def find_sheet(grey: np.ndarray) -> np.ndarray:
@@ -93,7 +94,7 @@ def find_ink(grey: np.ndarray, sheet: np.ndarray, dark_ink: bool) -> Ink:
     noise = (at_30 - at_10) / (1.28 - 0.52)
     contrast = (contrast - (at_30 + 0.52 * noise)) * paper_mask
     edge_distance = distance_inside(paper_mask)
-    mask = to_mask(contrast, noise)
+    mask = to_mask(contrast, noise, LINE_THRESHOLD_FACTOR)
     contrast = erase(find_ruled_lines(mask, edge_distance == 1), contrast, mask)
     return Ink(contrast, local_range / divisor, noise, edge_distance)
 
@@ -109,12 +110,12 @@ def range_around(grey: np.ndarray) -> np.ndarray:
     return cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, STEP_KERNEL)
 
 
-def to_mask(contrast: np.ndarray, noise: float) -> np.ndarray:
-    """The ink as a uint8 mask (height, width), by Otsu's threshold (1979) with lower limits."""
+def to_mask(contrast: np.ndarray, noise: float, factor: float = THRESHOLD_FACTOR) -> np.ndarray:
+    """The uint8 mask of ink above `factor` times Otsu's threshold (1979) with lower limits."""
     scale = 255 / max(contrast.max(), 1e-6)
     otsu, _ = cv2.threshold(np.uint8(scale * contrast.clip(0)), 0, 255, cv2.THRESH_OTSU)
     threshold = max(otsu / scale, MIN_CONTRAST_TO_NOISE * noise, MIN_CONTRAST)
-    return np.uint8(contrast > THRESHOLD_FACTOR * threshold)
+    return np.uint8(contrast > factor * threshold)
 
 
 def erase(erased: np.ndarray, contrast: np.ndarray, mask: np.ndarray) -> np.ndarray:

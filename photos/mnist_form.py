@@ -6,9 +6,10 @@ import numpy as np
 from photos.components import mean_stroke_width
 from photos.files import resize
 
-WHITE_PERCENTILE = 75  # of a digit's ink: this strength and all above become white
+WHITE_PERCENTILE = 65  # of a digit's ink: this strength and all above become white
 EDGE_EXPONENT = 1.75  # weakens the blurred edges of strokes: MNIST's are sharper
-MIN_STROKE_WIDTH = 2.2  # pixels of the 20 x 20: MNIST's strokes are 2 to 3 wide
+MIN_STROKE_WIDTH = 2.0  # pixels of the 20 x 20: MNIST's strokes are 2 to 3 wide
+NARROW = 0.5  # width / height: a narrower digit is widened, so that the loop of a 9 is seen
 
 
 def to_mnist(ink: np.ndarray) -> np.ndarray:
@@ -16,7 +17,9 @@ def to_mnist(ink: np.ndarray) -> np.ndarray:
 
     The form is float32 (28, 28) in [0, 1], white on black. As LeCun et al. made MNIST (1998,
     section III.A), the digit is fitted into 20 x 20 pixels, and its centre of mass lies at row
-    and column 14, counted from 0.
+    and column 14, counted from 0. A ratio r of width to height below NARROW becomes
+    sqrt(NARROW * r), after Liu et al. (2004, "Handwritten digit recognition", aspect ratio
+    mapping).
     """
     ink = np.clip(ink / np.percentile(ink[ink > 0], WHITE_PERCENTILE), 0, 1) ** EDGE_EXPONENT
     missing_width = MIN_STROKE_WIDTH * max(ink.shape) / 20 - mean_stroke_width(ink > 0.5)
@@ -27,5 +30,6 @@ def to_mnist(ink: np.ndarray) -> np.ndarray:
     ink = resize(ink[top : top + height, left : left + width], 20)
     moments = cv2.moments(np.float64(ink))  # float32 of two columns would be a list of points
     x, y = (moments[key] / moments["m00"] for key in ("m10", "m01"))
-    to_center = np.float32([[1, 0, 14 - x], [0, 1, 14 - y]])
+    widen = np.sqrt(max(1, NARROW * height / width))
+    to_center = np.float32([[widen, 0, 14 - widen * x], [0, 1, 14 - y]])
     return cv2.warpAffine(ink, to_center, (28, 28), flags=cv2.INTER_CUBIC).clip(0, 1)

@@ -160,6 +160,13 @@ def test_a_thin_pen_comes_out_as_wide_as_mnists(width):
     assert 1.8 < only_digit(grey).pixels[12:20].sum(axis=1).mean() < 3
 
 
+def test_a_narrow_digit_is_widened():
+    grey = on_paper((400, 300), [(130, 50, 180, 50), (180, 50, 180, 350)], 20, 1, 0)
+    columns = only_digit(grey).pixels.max(axis=0) > 0.5
+    # Its ink is 60 x 310 pixels: 4 columns in MNIST's form, times sqrt(310 / (2 * 60)) = 1.6.
+    assert columns.sum() in (6, 7, 8)
+
+
 ACROSS, DOWN = np.linspace(0.5, 1, 150), np.linspace(1, 0.8, 200)[:, np.newaxis]
 
 
@@ -217,6 +224,17 @@ def test_a_digit_on_ruled_paper_is_found_whole(squared, ink):
     grey = paper_with_lines((900, 700), 150, 5, ink, squared)
     seven = on_paper((900, 700), [(260, 300, 440, 300), (430, 300, 320, 560)], 16, 1, 0.1)
     assert difference(np.minimum(grey, seven), seven) < 0.02
+
+
+def test_a_digit_on_thin_lines_as_dark_as_the_pen_is_found_whole():
+    grey = paper_with_lines((900, 700), 100, 2, 0.6, squared=True)
+    seven = on_paper((900, 700), [(260, 300, 440, 300), (430, 300, 320, 560)], 16, 1, 0.1)
+    # At half the size, parts of a slanting line lie half in each of two rows of pixels.
+    grey, seven = (
+        full.reshape(450, 2, 350, 2).mean(axis=(1, 3))
+        for full in (np.minimum(grey, seven), seven)
+    )
+    assert difference(grey, seven) < 0.02
 
 
 def test_a_long_thin_stroke_that_does_not_reach_the_edge_is_no_ruled_line():
