@@ -17,9 +17,9 @@ def to_mnist(ink: np.ndarray) -> np.ndarray:
 
     The form is float32 (28, 28) in [0, 1], white on black. As LeCun et al. made MNIST (1998,
     section III.A), the digit is fitted into 20 x 20 pixels, and its centre of mass lies at row
-    and column 14, counted from 0. A ratio r of width to height below NARROW becomes
-    sqrt(NARROW * r), after Liu et al. (2004, "Handwritten digit recognition", aspect ratio
-    mapping).
+    and column 14, counted from 0. Then, if width / height = r is below NARROW, the digit is
+    widened to sqrt(NARROW * r) (aspect ratio mapping: Liu et al., "Handwritten digit
+    recognition: investigation of normalization and feature extraction techniques", 2004).
     """
     ink = np.clip(ink / np.percentile(ink[ink > 0], WHITE_PERCENTILE), 0, 1) ** EDGE_EXPONENT
     missing_width = MIN_STROKE_WIDTH * max(ink.shape) / 20 - mean_stroke_width(ink > 0.5)
