@@ -226,7 +226,7 @@ def test_a_digit_on_ruled_paper_is_found_whole(squared, ink):
     assert difference(np.minimum(grey, seven), seven) < 0.02
 
 
-def test_a_digit_on_thin_lines_as_dark_as_the_pen_is_found_whole():
+def test_a_digit_on_thin_slanted_squares_is_found_whole():
     grey = paper_with_lines((900, 700), 100, 2, 0.6, squared=True)
     seven = on_paper((900, 700), [(260, 300, 440, 300), (430, 300, 320, 560)], 16, 1, 0.1)
     # At half the size, parts of a slanting line lie half in each of two rows of pixels.

@@ -65,7 +65,7 @@ def test_mistakes(predict_main, tmp_path, monkeypatch, trained_model, bundled_di
     rows = read_csv(table)
     assert list(rows[0]) == ["picture", "digits", "confidence", "true digit"]
     for row, i in zip(rows, worst, strict=True):
-        assert float(row.pop("confidence")) == pytest.approx(sureness[i], rel=1e-4)
+        assert float(row.pop("confidence")) == pytest.approx(sureness[i], abs=1e-4)
         assert list(row.values()) == [f"test image {i}", str(y_pred[i]), str(y_true[i])]
 
 
