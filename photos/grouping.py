@@ -14,7 +14,10 @@ MAX_SIZE = 3  # a larger component does not belong to a digit
 MAX_HEIGHT = 1.45
 MIN_OVERLAP = 0.3  # columns that both components share / columns of the narrower one
 
-MAX_WIDTH_TO_HEIGHT = 1.3  # of one digit: something wider is several digits that touch
+# Digits that touch are wider, relative to the height, than this many medians of all digits of
+# the picture. The second line limits this: ones are narrow, and some people write wide digits.
+MAX_WIDTH_TO_MEDIAN = 1.6
+MAX_WIDTH_LIMITS = 0.75, 1.3  # width / height
 MIN_PIECE_WIDTH, MIN_PIECE_HEIGHT = 0.3, 0.7  # of a piece / height of the whole
 MAX_CUT_INK = 1.6  # stroke widths of ink that a cut may cross: through a 0 it crosses 2
 
@@ -85,11 +88,21 @@ def to_digit(group: list[int], components: Components) -> LevelDigit:
     return LevelDigit(box, np.where(in_group, components.contrast[place], 0))
 
 
-def split_touching(digit: LevelDigit) -> list[LevelDigit]:
-    """Split a digit that is too wide, and its pieces, where a column has the least ink."""
+def split_touching(digits: list[LevelDigit]) -> list[LevelDigit]:
+    """Split the digits that are much wider than the others: they are several that touch."""
+    median = np.median([digit.ink.shape[1] / digit.ink.shape[0] for digit in digits])
+    max_width = np.clip(MAX_WIDTH_TO_MEDIAN * median, *MAX_WIDTH_LIMITS)
+    return [piece for digit in digits for piece in split_wide(digit, max_width)]
+
+
+def split_wide(digit: LevelDigit, max_width: float) -> list[LevelDigit]:
+    """Split a digit, and its pieces, at the column with the least ink.
+
+    What is narrower than `max_width` heights stays whole.
+    """
     left, top, right, bottom = digit.box
     height, width = digit.ink.shape
-    if width < MAX_WIDTH_TO_HEIGHT * height:
+    if width < max_width * height:
         return [digit]
     margin = int(MIN_PIECE_WIDTH * height)
     crossed = (digit.ink > 0).sum(axis=0)[margin : width - margin]
@@ -101,7 +114,8 @@ def split_touching(digit: LevelDigit) -> list[LevelDigit]:
     ):
         return [digit]
     boxes = (left, top, left + cut, bottom), (left + cut, top, right, bottom)
-    return [part for piece in map(LevelDigit, boxes, pieces) for part in split_touching(piece)]
+    parts = map(LevelDigit, boxes, pieces)
+    return [piece for part in parts for piece in split_wide(part, max_width)]
 
 
 def order_lines(boxes: np.ndarray) -> list[list[int]]:

@@ -48,7 +48,7 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
         return []
     digits = group_components(components)
     if len(digits) > 1:  # a digit alone may be a wide one
-        digits = [piece for digit in digits for piece in split_touching(digit)]
+        digits = split_touching(digits)
     scale = max(grey.shape) / max(components.contrast.shape)
     boxes = np.reshape([digit.box for digit in digits], (-1, 4))
     in_picture = image.info["shrink_factor"] * (scale * boxes - margin).clip(0, image.size * 2)

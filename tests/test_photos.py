@@ -356,6 +356,15 @@ def test_digits_that_touch_are_split_and_wide_ones_are_not():
     np.testing.assert_allclose((line[0].box[2], line[1].box[0]), 148, atol=10)
 
 
+def test_narrow_digits_that_touch_are_split():
+    image = Image.new("L", (700, 200), 204)
+    for x in (50, 150, 250, 350, 450, 505):
+        ImageDraw.Draw(image).ellipse((x, 60, x + 45, 140), outline=51, width=8)
+    ImageDraw.Draw(image).line((490, 100, 510, 100), fill=51, width=6)
+    (line,) = find_digits(image)
+    assert len(line) == 6
+
+
 def test_a_loose_stroke_of_a_large_digit_beside_smaller_ones_belongs_to_it():
     five = [(700, 90, 700, 130), (700, 130, 750, 130), (750, 130, 750, 200), (700, 70, 750, 70)]
     five = on_paper((300, 900), five, 6, 0.9)
