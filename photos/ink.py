@@ -11,10 +11,9 @@ SHEET_SIDE = 128  # pixels: a sheet is searched in an image of this longer side
 WRITING_KERNEL = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))  # wider than strokes
 STEP_KERNEL = np.ones((5, 5))  # pixels: wider than a sharp step of brightness
 MAX_STEP_RATIO = 0.8  # darker side / brighter side of a sharp step, such as a sheet's edge
-MAX_REGIONS = 3  # smooth regions to try: the table is often larger than the sheet
 MIN_SHEET_WIDTH = 0.17  # sheet's shorter side / image's longer side: thick strokes have less
 MIN_SOLIDITY = 0.93  # area less its holes / area of the convex hull: a thick 0 has less
-MAX_AT_FRAME = 0.3  # share of the outline on the image's frame: a lit region has more
+MAX_AT_FRAME = 0.3  # share of the hull's outline on the image's frame: a lit region has more
 
 BACKGROUND_KERNEL = np.ones((64, 64))  # pixels: a dark square this large is background
 GRAIN_KERNEL = 5  # pixels: the median filter that removes grain from the background
@@ -38,23 +37,23 @@ CROSSING_THICKNESSES, CROSSING_PIXELS = 1.25, 2
 def find_sheet(grey: np.ndarray) -> np.ndarray:
     """Find the sheet of paper in grey (height, width), if one lies on a table or another sheet.
 
-    It is the largest region without sharp steps of brightness that is wide, convex, mostly in
-    the image and brighter than the rest. Returns a uint8 mask with SHEET_SIDE pixels on its
-    longer side: 1 on the sheet, or everywhere if there is none.
+    It is the convex hull of the largest region without sharp steps of brightness that is wide,
+    nearly convex, mostly in the image and brighter than the rest. Returns a uint8 mask with
+    SHEET_SIDE pixels on its longer side: 1 on the sheet, or everywhere if there is none.
     """
     grey = resize(grey, SHEET_SIDE)
-    blank = cv2.morphologyEx(grey + 1e-3, cv2.MORPH_CLOSE, WRITING_KERNEL)  # without writing
+    blank = cv2.morphologyEx(grey, cv2.MORPH_CLOSE, WRITING_KERNEL)  # without writing
     smooth = cv2.erode(blank, STEP_KERNEL) > MAX_STEP_RATIO * cv2.dilate(blank, STEP_KERNEL)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(np.uint8(smooth))
-    for label in 1 + np.argsort(-stats[1:, cv2.CC_STAT_AREA])[:MAX_REGIONS]:
+    for label in 1 + np.argsort(-stats[1:, cv2.CC_STAT_AREA]):
         region = cv2.dilate(np.uint8(labels == label), STEP_KERNEL)  # its rim was not smooth
-        (contour,), _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        sheet = cv2.drawContours(np.zeros_like(region), [contour], 0, 1, cv2.FILLED)
-        at_frame = (contour == 0) | (contour == np.subtract(grey.shape[::-1], 1))
+        hull = cv2.convexHull(cv2.findNonZero(region))
+        sheet = cv2.fillConvexPoly(np.zeros_like(region), hull, 1)
+        at_frame = sheet[[0, -1]].sum() + sheet[:, [0, -1]].sum()
         if (
-            min(cv2.minAreaRect(contour)[1]) > MIN_SHEET_WIDTH * SHEET_SIDE
-            and region.sum() > MIN_SOLIDITY * cv2.contourArea(cv2.convexHull(contour))
-            and at_frame.any(axis=2).mean() < MAX_AT_FRAME
+            min(cv2.minAreaRect(hull)[1]) > MIN_SHEET_WIDTH * SHEET_SIDE
+            and region.sum() > MIN_SOLIDITY * sheet.sum()
+            and at_frame < MAX_AT_FRAME * cv2.arcLength(hull, closed=True)
             and np.median(grey[sheet == 0]) < MAX_STEP_RATIO * np.median(grey[sheet == 1])
         ):
             return sheet
