@@ -21,7 +21,7 @@ MIN_BACKGROUND = 0.5  # share of white: lower limit that keeps the texture of da
 BLUR_SIGMA = 0.7  # pixels: the Gaussian blur that removes grain from the ink
 MIN_CONTRAST = 0.05  # of ink: the texture of the background has less
 MIN_CONTRAST_TO_NOISE = 5  # contrast of ink / standard deviation of the noise
-THRESHOLD_FACTOR = 0.85  # the thinnest parts of strokes are a little weaker than the rest
+THRESHOLD_FACTOR = 0.84  # the thinnest parts of strokes are a little weaker than the rest
 LINE_THRESHOLD_FACTOR = 0.6  # ruled lines are weak where they lie between two rows of pixels
 RIM_KERNEL = np.ones((5, 5))  # erased ink leaves a blurred rim of 2 pixels: it is erased, too
 
@@ -111,9 +111,8 @@ def range_around(grey: np.ndarray) -> np.ndarray:
 
 def to_mask(contrast: np.ndarray, noise: float, factor: float = THRESHOLD_FACTOR) -> np.ndarray:
     """The uint8 mask of ink above `factor` times Otsu's threshold (1979) with lower limits."""
-    scale = 255 / max(contrast.max(), 1e-6)
-    otsu, _ = cv2.threshold(np.uint8(scale * contrast.clip(0)), 0, 255, cv2.THRESH_OTSU)
-    threshold = max(otsu / scale, MIN_CONTRAST_TO_NOISE * noise, MIN_CONTRAST)
+    otsu, _ = cv2.threshold(np.uint16(65535 * contrast.clip(0, 1)), 0, 1, cv2.THRESH_OTSU)
+    threshold = max(otsu / 65535, MIN_CONTRAST_TO_NOISE * noise, MIN_CONTRAST)
     return np.uint8(contrast > factor * threshold)
 
 
