@@ -9,7 +9,7 @@ from photos.files import resize
 
 SHEET_SIDE = 128  # pixels: a sheet is searched in an image of this longer side
 WRITING_KERNEL = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))  # wider than strokes
-STEP_KERNEL = np.ones((5, 5))  # pixels: wider than a sharp step of brightness
+BLUR_KERNEL = np.ones((5, 5))  # pixels: wider than the blur at the edge of ink or of a sheet
 MAX_STEP_RATIO = 0.8  # darker side / brighter side of a sharp step, such as a sheet's edge
 MIN_SHEET_WIDTH = 0.17  # sheet's shorter side / image's longer side: thick strokes have less
 MIN_SOLIDITY = 0.93  # area less its holes / area of the convex hull: a thick 0 has less
@@ -23,7 +23,6 @@ MIN_CONTRAST = 0.05  # of ink: the texture of the background has less
 MIN_CONTRAST_TO_NOISE = 5  # contrast of ink / standard deviation of the noise
 THRESHOLD_FACTOR = 0.84  # the thinnest parts of strokes are a little weaker than the rest
 LINE_THRESHOLD_FACTOR = 0.6  # ruled lines are weak where they lie between two rows of pixels
-RIM_KERNEL = np.ones((5, 5))  # erased ink leaves a blurred rim of 2 pixels: it is erased, too
 
 MIN_RUN = 40  # pixels: a ruled line has straight runs as long as this, a digit rarely has one
 RUN_OFFSET = 5  # pixels: a run of a slanting line may drift this far sideways
@@ -43,10 +42,10 @@ def find_sheet(grey: np.ndarray) -> np.ndarray:
     """
     grey = resize(grey, SHEET_SIDE)
     blank = cv2.morphologyEx(grey, cv2.MORPH_CLOSE, WRITING_KERNEL)  # without writing
-    smooth = cv2.erode(blank, STEP_KERNEL) > MAX_STEP_RATIO * cv2.dilate(blank, STEP_KERNEL)
+    smooth = cv2.erode(blank, BLUR_KERNEL) > MAX_STEP_RATIO * cv2.dilate(blank, BLUR_KERNEL)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(np.uint8(smooth))
     for label in 1 + np.argsort(-stats[1:, cv2.CC_STAT_AREA]):
-        region = cv2.dilate(np.uint8(labels == label), STEP_KERNEL)  # its rim was not smooth
+        region = cv2.dilate(np.uint8(labels == label), BLUR_KERNEL)  # its rim was not smooth
         hull = cv2.convexHull(cv2.findNonZero(region))
         sheet = cv2.fillConvexPoly(np.zeros_like(region), hull, 1)
         at_frame = sheet[[0, -1]].sum() + sheet[:, [0, -1]].sum()
@@ -106,7 +105,7 @@ def distance_inside(mask: np.ndarray) -> np.ndarray:
 
 def range_around(grey: np.ndarray) -> np.ndarray:
     """The brightest less the darkest pixel around each one."""
-    return cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, STEP_KERNEL)
+    return cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, BLUR_KERNEL)
 
 
 def to_mask(contrast: np.ndarray, noise: float, factor: float = THRESHOLD_FACTOR) -> np.ndarray:
@@ -117,8 +116,8 @@ def to_mask(contrast: np.ndarray, noise: float, factor: float = THRESHOLD_FACTOR
 
 
 def erase(erased: np.ndarray, contrast: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The contrast, 0 at the `erased` ink and at its rim; other ink of the `mask` stays."""
-    return np.where(cv2.dilate(erased, RIM_KERNEL) & (erased | ~mask), 0, contrast)
+    """The contrast, 0 at `erased` ink and its blurred rim; other ink of the `mask` stays."""
+    return np.where(cv2.dilate(erased, BLUR_KERNEL) & (erased | ~mask), 0, contrast)
 
 
 def find_ruled_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
