@@ -20,7 +20,7 @@ GRAIN_KERNEL = 5  # pixels: the median filter that removes grain from the backgr
 MIN_BACKGROUND = 0.5  # share of white: lower limit that keeps the texture of dark tables weak
 BLUR_SIGMA = 0.7  # pixels: the Gaussian blur that removes grain from the ink
 MIN_CONTRAST = 0.05  # of ink: the texture of the background has less
-MIN_CONTRAST_TO_NOISE = 5  # contrast of ink / standard deviation of the noise
+MIN_CONTRAST_TO_NOISE = 6  # contrast of ink / standard deviation of the noise
 THRESHOLD_FACTOR = 0.84  # the thinnest parts of strokes are a little weaker than the rest
 LINE_THRESHOLD_FACTOR = 0.6  # ruled lines are weak where they lie between two rows of pixels
 
@@ -85,12 +85,11 @@ def find_ink(grey: np.ndarray, sheet: np.ndarray, dark_ink: bool) -> Ink:
     contrast = (background - image) / divisor
     # Subtract the background's range: the borders of blobs and pages are no strokes.
     local_range = cv2.subtract(range_around(np.uint8(image)), range_around(background))
-    # Ink may cover half of the image, so low percentiles measure empty paper: the 10th and the
-    # 30th of a normal distribution are 1.28 and 0.52 standard deviations below its mean.
-    paper = np.sort(contrast[::2, ::2][paper_mask[::2, ::2] == 1])
-    at_10, at_30 = paper[len(paper) // 10], paper[3 * len(paper) // 10]
-    noise = (at_30 - at_10) / (1.28 - 0.52)
-    contrast = (contrast - (at_30 + 0.52 * noise)) * paper_mask
+    # Ink may cover most of the image, so low percentiles measure empty paper: the 4th and the
+    # 23rd of a normal distribution are 1.75 and 0.75 standard deviations below its mean.
+    at_4, at_23 = np.percentile(contrast[paper_mask == 1], [4, 23]).tolist()
+    noise = at_23 - at_4
+    contrast = (contrast - (at_23 + 0.75 * noise)) * paper_mask
     edge_distance = distance_inside(paper_mask)
     mask = to_mask(contrast, noise, LINE_THRESHOLD_FACTOR)
     contrast = erase(find_ruled_lines(mask, edge_distance == 1), contrast, mask)
