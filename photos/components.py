@@ -7,9 +7,9 @@ import numpy as np
 
 from photos.ink import Ink, distance_inside, erase, to_mask
 
-# A component that touches the edge is cut off if it lies in a corner, or if its centre is this
-# near to the edge, as a share of the image's shorter side.
-MAX_CUT_OFF_DISTANCE = 0.2
+# Shares of the image's shorter side. A component within the first of the edge is cut off if it
+# lies in a corner, or if its centre is within the second of the edge.
+EDGE_WIDTH, MAX_CUT_OFF_DISTANCE = 0.0075, 0.2
 MAX_EDGE_SHARE = 0.5  # of the edge: a component that covers more is the background
 MIN_SIZE = 12  # pixels: longer side of a digit
 MIN_HEIGHT_TO_WIDTH = 0.45  # height / width of a digit
@@ -60,11 +60,13 @@ def find_cut_off(
     labels: np.ndarray, boxes: np.ndarray, centers: np.ndarray, edge_distance: np.ndarray
 ) -> np.ndarray:
     """Which components (n,) are cut off by the paper's edge, or cover most of that edge."""
-    at_edge = np.bincount(labels[edge_distance == 1], minlength=len(boxes))
+    side = min(labels.shape)
+    edge = (edge_distance > 0) & (edge_distance <= 1 + EDGE_WIDTH * side)
+    at_edge = np.bincount(labels[edge], minlength=len(boxes))
     is_background = at_edge > MAX_EDGE_SHARE * at_edge.sum()
     at_edge[0] = 0
     x, y = centers.astype(int).T
-    near = edge_distance[y, x] < MAX_CUT_OFF_DISTANCE * min(labels.shape)
+    near = edge_distance[y, x] < MAX_CUT_OFF_DISTANCE * side
     in_corner = ((boxes[:, :2] == 0) ^ (boxes[:, 2:] == labels.shape[::-1])).all(axis=1)
     return (at_edge > 0) & (near | in_corner | is_background)
 

@@ -356,6 +356,13 @@ def test_digits_that_touch_are_split_and_wide_ones_are_not():
     np.testing.assert_allclose((line[0].box[2], line[1].box[0]), 148, atol=10)
 
 
+def test_the_edge_of_a_thing_beside_the_paper_is_no_digit():
+    grey = rings((100, 100), (100, 200), shape=(800, 1000))
+    grey[300:350, 987:995] = 0.2  # 5 pixels from the frame
+    (line,) = find_digits(picture(grey))
+    assert len(line) == 2
+
+
 def test_narrow_digits_that_touch_are_split():
     image = Image.new("L", (700, 200), 204)
     for x in (50, 150, 250, 350, 450, 505):
