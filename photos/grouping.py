@@ -14,10 +14,9 @@ MAX_SIZE = 3  # a larger component does not belong to a digit
 MAX_HEIGHT = 1.45
 MIN_OVERLAP = 0.3  # columns that both components share / columns of the narrower one
 
-# Digits that touch are wider, relative to the height, than this many medians of all digits of
-# the picture. The second line limits this: ones are narrow, and some people write wide digits.
-MAX_WIDTH_TO_MEDIAN = 1.6
-MAX_WIDTH_LIMITS = 0.75, 1.3  # width / height
+# Digits that touch: width / height is at least this many medians of all digits, within limits,
+# because ones are narrow, and some people write wide digits.
+MAX_WIDTH_TO_MEDIAN, MAX_WIDTH_LIMITS = 1.6, (0.75, 1.3)
 MIN_PIECE_WIDTH, MIN_PIECE_HEIGHT = 0.3, 0.7  # of a piece / height of the whole
 MAX_CUT_INK = 1.6  # stroke widths of ink that a cut may cross: through a 0 it crosses 2
 
@@ -96,10 +95,7 @@ def split_touching(digits: list[LevelDigit]) -> list[LevelDigit]:
 
 
 def split_wide(digit: LevelDigit, max_width: float) -> list[LevelDigit]:
-    """Split a digit, and its pieces, at the column with the least ink.
-
-    What is narrower than `max_width` heights stays whole.
-    """
+    """Split a digit wider than `max_width` heights, and its pieces, at columns of least ink."""
     left, top, right, bottom = digit.box
     height, width = digit.ink.shape
     if width < max_width * height:

@@ -21,7 +21,7 @@ MIN_BACKGROUND = 0.5  # share of white: lower limit that keeps the texture of da
 BLUR_SIGMA = 0.7  # pixels: the Gaussian blur that removes grain from the ink
 MIN_CONTRAST = 0.05  # of ink: the texture of the background has less
 MIN_CONTRAST_TO_NOISE = 6  # contrast of ink / standard deviation of the noise
-THRESHOLD_FACTOR = 0.84  # the thinnest parts of strokes are a little weaker than the rest
+THRESHOLD_FACTOR = 0.85  # the thinnest parts of strokes are a little weaker than the rest
 LINE_THRESHOLD_FACTOR = 0.6  # ruled lines are weak where they lie between two rows of pixels
 
 MIN_RUN = 40  # pixels: a ruled line has straight runs as long as this, a digit rarely has one
@@ -84,10 +84,15 @@ def find_ink(grey: np.ndarray, sheet: np.ndarray, dark_ink: bool) -> Ink:
     divisor = np.maximum(background, MIN_BACKGROUND * white) if dark_ink else white
     contrast = (background - image) / divisor
     # Subtract the background's range: the borders of blobs and pages are no strokes.
-    local_range = cv2.subtract(range_around(np.uint8(image)), range_around(background))
+    of_image, of_background = (
+        cv2.morphologyEx(values, cv2.MORPH_GRADIENT, BLUR_KERNEL)
+        for values in (np.uint8(image), background)
+    )
+    local_range = cv2.subtract(of_image, of_background)
     # Ink may cover most of the image, so low percentiles measure empty paper: the 4th and the
     # 23rd of a normal distribution are 1.75 and 0.75 standard deviations below its mean.
-    at_4, at_23 = np.percentile(contrast[paper_mask == 1], [4, 23]).tolist()
+    paper = np.sort(contrast[::2, ::2][paper_mask[::2, ::2] == 1])  # np.percentile takes longer
+    at_4, at_23 = paper[4 * len(paper) // 100], paper[23 * len(paper) // 100]
     noise = at_23 - at_4
     contrast = (contrast - (at_23 + 0.75 * noise)) * paper_mask
     edge_distance = distance_inside(paper_mask)
@@ -102,15 +107,11 @@ def distance_inside(mask: np.ndarray) -> np.ndarray:
     return cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
 
 
-def range_around(grey: np.ndarray) -> np.ndarray:
-    """The brightest less the darkest pixel around each one."""
-    return cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, BLUR_KERNEL)
-
-
 def to_mask(contrast: np.ndarray, noise: float, factor: float = THRESHOLD_FACTOR) -> np.ndarray:
     """The uint8 mask of ink above `factor` times Otsu's threshold (1979) with lower limits."""
-    otsu, _ = cv2.threshold(np.uint16(65535 * contrast.clip(0, 1)), 0, 1, cv2.THRESH_OTSU)
-    threshold = max(otsu / 65535, MIN_CONTRAST_TO_NOISE * noise, MIN_CONTRAST)
+    scale = 255 / max(contrast.max(), 1e-6)
+    otsu, _ = cv2.threshold(np.uint8(scale * contrast.clip(0)), 0, 255, cv2.THRESH_OTSU)
+    threshold = max(otsu / scale, MIN_CONTRAST_TO_NOISE * noise, MIN_CONTRAST)
     return np.uint8(contrast > factor * threshold)
 
 
