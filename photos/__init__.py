@@ -11,9 +11,8 @@
 `search.py` calls them in this order. Ink is what is darker, or lighter, than the background, by
 more than the noise. Its connected components are scored by how much they look like strokes of a
 pen: long, sharp and clear. Ruled lines, borders and what the edge of the paper cuts off do not
-count. The image is searched at up to three sizes, the levels, for dark ink, light ink or both,
-the polarities. The polarity with the higher sum of scores wins; its best level gives the
-digits. All limits were tuned on people's pictures and on rendered ones.
+count. The image is searched at up to three sizes, the levels, for dark and for light ink, the
+polarities. All limits were tuned on people's pictures and on rendered ones.
 """
 
 from photos.files import find_files, read_image

@@ -7,9 +7,9 @@ import numpy as np
 
 from photos.ink import Ink, distance_inside, erase, to_mask
 
-# Shares of the image's shorter side. A component within the first of the edge is cut off if it
-# lies in a corner, or if its centre is within the second of the edge.
-EDGE_WIDTH, MAX_CUT_OFF_DISTANCE = 0.0075, 0.2
+# Shares of the image's shorter side. A component that comes as near to the edge as the first is
+# cut off if it lies in a corner, or if its centre is nearer than the second.
+MAX_EDGE_DISTANCE, MAX_CENTER_DISTANCE = 0.0075, 0.2
 MAX_EDGE_SHARE = 0.5  # of the edge: a component that covers more is the background
 MIN_SIZE = 12  # pixels: longer side of a digit
 MIN_HEIGHT_TO_WIDTH = 0.45  # height / width of a digit
@@ -61,12 +61,12 @@ def find_cut_off(
 ) -> np.ndarray:
     """Which components (n,) are cut off by the paper's edge, or cover most of that edge."""
     side = min(labels.shape)
-    edge = (edge_distance > 0) & (edge_distance <= 1 + EDGE_WIDTH * side)
+    edge = (edge_distance > 0) & (edge_distance <= 1 + MAX_EDGE_DISTANCE * side)
     at_edge = np.bincount(labels[edge], minlength=len(boxes))
     is_background = at_edge > MAX_EDGE_SHARE * at_edge.sum()
     at_edge[0] = 0
     x, y = centers.astype(int).T
-    near = edge_distance[y, x] < MAX_CUT_OFF_DISTANCE * side
+    near = edge_distance[y, x] < MAX_CENTER_DISTANCE * side
     in_corner = ((boxes[:, :2] == 0) ^ (boxes[:, 2:] == labels.shape[::-1])).all(axis=1)
     return (at_edge > 0) & (near | in_corner | is_background)
 

@@ -14,8 +14,8 @@ MAX_SIZE = 3  # a larger component does not belong to a digit
 MAX_HEIGHT = 1.45
 MIN_OVERLAP = 0.3  # columns that both components share / columns of the narrower one
 
-# Digits that touch: width / height is at least this many medians of all digits, within limits,
-# because ones are narrow, and some people write wide digits.
+# A digit is split if its width / height is above this many times the median of all digits. The
+# product has limits, because ones are narrow, and some people write wide digits.
 MAX_WIDTH_TO_MEDIAN, MAX_WIDTH_LIMITS = 1.6, (0.75, 1.3)
 MIN_PIECE_WIDTH, MIN_PIECE_HEIGHT = 0.3, 0.7  # of a piece / height of the whole
 MAX_CUT_INK = 1.6  # stroke widths of ink that a cut may cross: through a 0 it crosses 2
@@ -88,7 +88,7 @@ def to_digit(group: list[int], components: Components) -> LevelDigit:
 
 
 def split_touching(digits: list[LevelDigit]) -> list[LevelDigit]:
-    """Split the digits that are much wider than the others: they are several that touch."""
+    """Split each digit that is much wider than the others: it is several digits that touch."""
     median = np.median([digit.ink.shape[1] / digit.ink.shape[0] for digit in digits])
     max_width = np.clip(MAX_WIDTH_TO_MEDIAN * median, *MAX_WIDTH_LIMITS)
     return [piece for digit in digits for piece in split_wide(digit, max_width)]

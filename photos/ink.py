@@ -83,12 +83,10 @@ def find_ink(grey: np.ndarray, sheet: np.ndarray, dark_ink: bool) -> Ink:
     white = np.float32(255 * grey.max() + 1)
     divisor = np.maximum(background, MIN_BACKGROUND * white) if dark_ink else white
     contrast = (background - image) / divisor
+    image_range = cv2.morphologyEx(np.uint8(image), cv2.MORPH_GRADIENT, BLUR_KERNEL)
     # Subtract the background's range: the borders of blobs and pages are no strokes.
-    of_image, of_background = (
-        cv2.morphologyEx(values, cv2.MORPH_GRADIENT, BLUR_KERNEL)
-        for values in (np.uint8(image), background)
-    )
-    local_range = cv2.subtract(of_image, of_background)
+    background_range = cv2.morphologyEx(background, cv2.MORPH_GRADIENT, BLUR_KERNEL)
+    local_range = cv2.subtract(image_range, background_range)
     # Ink may cover most of the image, so low percentiles measure empty paper: the 4th and the
     # 23rd of a normal distribution are 1.75 and 0.75 standard deviations below its mean.
     paper = np.sort(contrast[::2, ::2][paper_mask[::2, ::2] == 1])  # np.percentile takes longer

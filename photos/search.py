@@ -42,7 +42,7 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
     grey = to_grey(image)
     margin = 1 + max(grey.shape) // 4 if max(grey.shape) < MARGIN_BELOW else 0
     if margin:
-        grey = np.pad(grey, margin, constant_values=np.median(paper_at_frame(grey)))
+        grey = np.pad(grey, margin, constant_values=paper_at_frame(grey))
     components = find_writing(grey)
     if components.score < MIN_SCORE:
         return []
@@ -61,11 +61,11 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
     ]
 
 
-def paper_at_frame(grey: np.ndarray) -> np.ndarray:
-    """The paper's pixels on the frame of a small image: the majority there, light or dark."""
+def paper_at_frame(grey: np.ndarray) -> float:
+    """The brightness of the paper at the frame of a small image, where it is the majority."""
     frame = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     is_light = frame > (grey.min() + grey.max()) / 2
-    return frame[is_light == (is_light.mean() > 0.5)]
+    return float(np.median(frame[is_light == (is_light.mean() > 0.5)]))
 
 
 def find_writing(grey: np.ndarray) -> Components:
@@ -80,7 +80,7 @@ def find_writing(grey: np.ndarray) -> Components:
     coarser = [side for side in LEVEL_SIDES if side < longest]
     polarities = [True, False]
     if not coarser:  # an even smaller image has one background, which is seen at its frame
-        polarities = [bool(paper_at_frame(grey)[0] > (grey.min() + grey.max()) / 2)]
+        polarities = [bool(paper_at_frame(grey) > (grey.min() + grey.max()) / 2)]
     found: dict[bool, list[Components]] = {dark_ink: [] for dark_ink in polarities}
     total = dict.fromkeys(polarities, 0.0)
     for side in [*coarser, max(longest, MIN_LEVEL_SIDE)]:
