@@ -2,17 +2,19 @@
 
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from photos.components import MIN_HEIGHT_TO_WIDTH, Components, mean_stroke_width
 
-# Sizes (longer sides) and stroke lengths are relative to those of a typical digit on the level.
-MIN_START_SIZE = 0.35  # of a component that starts a digit
+# Sizes (longer sides), heights and stroke lengths are relative to those of a typical digit.
+MIN_START_SIZE = 0.35  # each digit has a component of this size
 MIN_LENGTH = 0.03  # a shorter component, such as noise, does not belong to a digit
 MAX_SIZE = 3  # a larger component does not belong to a digit
-# Height of a group and a component together / max(typical size, height of the taller one).
-MAX_HEIGHT = 1.45
-MIN_OVERLAP = 0.3  # columns that both components share / columns of the narrower one
+MAX_GAP = 0.4  # between components of one digit that stand one above the other
+# Sum of the heights of a digit's components / max(typical size, the tallest's height): it is
+# higher where digits side by side overhang each other, or where two text lines nearly touch.
+MAX_HEIGHT_SUM = 1.42
 
 # A digit is split if its width / height is above this many times the median of all digits. The
 # product has limits, because ones are narrow, and some people write wide digits.
@@ -34,57 +36,40 @@ class LevelDigit(NamedTuple):
 
 
 def group_components(components: Components) -> list[LevelDigit]:
-    """Merge components that stand one above the other into digits.
+    """Join components that stand one above the other, with a small gap, to digits.
 
-    Components are taken by their stroke length, the longest first. Each joins a digit above or
-    below it, starts a new one, or is left out. The typical size is the median, the typical
-    length the mean, of those that may be whole digits (at least one), weighted by length.
+    The typical size is the median, the typical length the mean, of those that may be whole
+    digits (at least one), weighted by length.
     """
     boxes, length = components.boxes, components.stroke_length
     width, height = (boxes[:, 2:] - boxes[:, :2]).T
     size = np.maximum(width, height)
     weights = length * components.may_be_digit
     typical_size = np.quantile(size, 0.5, weights=weights, method="inverted_cdf")
-    can_start = size > MIN_START_SIZE * typical_size
+    is_part = length > MIN_LENGTH * np.average(length, weights=weights)
+    is_part &= size < MAX_SIZE * typical_size
     # Digits that touch form one wide component, so the width is capped at the typical size.
-    can_start &= height > MIN_HEIGHT_TO_WIDTH * np.minimum(width, typical_size)
-    is_candidate = length > MIN_LENGTH * np.average(length, weights=weights)
-    candidates = np.flatnonzero(is_candidate & (size < MAX_SIZE * typical_size))
-    groups: list[list[int]] = []
-    group_boxes = np.empty((0, 4))  # the boxes around the groups
-    for i in candidates[np.argsort(-length[candidates])]:
-        may_join = may_share_digit(group_boxes, boxes[i], typical_size)
-        if may_join.any():
-            index = may_join.argmax()  # the group that started first
-            groups[index].append(i)
-            group_boxes[index] = box_around(boxes[groups[index]])
-        elif can_start[i]:
-            groups.append([i])
-            group_boxes = np.vstack([group_boxes, boxes[i]])
-    return [to_digit(group, components) for group in groups]
+    is_wide = height < MIN_HEIGHT_TO_WIDTH * np.minimum(width, typical_size)
+    can_start = is_part & ~is_wide & (size > MIN_START_SIZE * typical_size)
+    mask = np.uint8(is_part)[components.labels]
+    kernel = np.ones((1 + 2 * round(MAX_GAP / 2 * typical_size), 1))
+    _, joined = cv2.connectedComponents(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, kernel))
+    group = np.zeros(len(boxes), int)
+    group[components.labels[mask > 0]] = joined[mask > 0]
+    tallest = np.full(1 + joined.max(), typical_size)
+    np.maximum.at(tallest, group, height)
+    is_several = np.bincount(group, height * is_part) > MAX_HEIGHT_SUM * tallest
+    group = np.where(is_several[group], -np.arange(len(group)), group)
+    return [to_digit(group == i, components) for i in np.unique(group[can_start])]
 
 
-def box_around(boxes: np.ndarray) -> np.ndarray:
-    """The box around boxes (n, 4): left, top, right, bottom."""
-    return np.hstack([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])
-
-
-def may_share_digit(boxes: np.ndarray, other: np.ndarray, typical_size: float) -> np.ndarray:
-    """Whether each box (n, 4) may be of the same digit as the `other` box: (n,)."""
-    shared = np.minimum(boxes[:, 2], other[2]) - np.maximum(boxes[:, 0], other[0])
-    narrower = np.minimum(boxes[:, 2] - boxes[:, 0], other[2] - other[0])
-    height = np.maximum(boxes[:, 3], other[3]) - np.minimum(boxes[:, 1], other[1])
-    taller = np.maximum(boxes[:, 3] - boxes[:, 1], other[3] - other[1])
-    fits_height = height < MAX_HEIGHT * np.maximum(typical_size, taller)
-    return fits_height & (shared > MIN_OVERLAP * narrower)
-
-
-def to_digit(group: list[int], components: Components) -> LevelDigit:
-    """The digit made of a group of components, given by their indices."""
-    left, top, right, bottom = box = tuple(box_around(components.boxes[group]).tolist())
+def to_digit(in_digit: np.ndarray, components: Components) -> LevelDigit:
+    """The digit made of the components for which `in_digit` (n,) is True."""
+    left, top = components.boxes[in_digit, :2].min(axis=0).tolist()
+    right, bottom = components.boxes[in_digit, 2:].max(axis=0).tolist()
     place = np.s_[top:bottom, left:right]
-    in_group = np.isin(components.labels[place], group, kind="sort")  # faster for few labels
-    return LevelDigit(box, np.where(in_group, components.contrast[place], 0))
+    ink = np.where(in_digit[components.labels[place]], components.contrast[place], 0)
+    return LevelDigit((left, top, right, bottom), ink)
 
 
 def split_touching(digits: list[LevelDigit]) -> list[LevelDigit]:
