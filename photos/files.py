@@ -3,11 +3,12 @@
 import re
 import warnings
 from collections.abc import Sequence
+from glob import glob
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, ImageStat, UnidentifiedImageError
 from pillow_heif import register_heif_opener
 
 from cli import InputError
@@ -29,19 +30,19 @@ def find_files(paths: Sequence[str | Path]) -> tuple[list[str], list[str]]:
     formats = Image.registered_extensions()
     pictures, others = [], []
     for path in map(Path, paths):
-        inside = [file.relative_to(path) for file in path.rglob("*") if file.is_file()]
-        shown = [file for file in inside if "/." not in f"/{file.as_posix()}"]
         found = []
-        for file in sorted(shown, key=natural_order):
+        for name in sorted(glob("**", root_dir=path, recursive=True), key=natural_order):
+            file = path / name
             media_type = Image.MIME.get(formats.get(file.suffix.lower()), "")
-            (found if media_type.startswith("image/") else others).append(str(path / file))
+            if file.is_file():
+                (found if media_type.startswith("image/") else others).append(str(file))
         pictures += found or [str(path)]
     return pictures, others
 
 
-def natural_order(path: Path) -> str:
+def natural_order(name: str) -> str:
     """A sorting key by which `2.png` comes before `10.png`."""
-    return re.sub("[0-9]+", lambda match: match[0].zfill(20), str(path).lower())
+    return re.sub("[0-9]+", lambda match: match[0].zfill(20), name.lower())
 
 
 def read_image(path: str | Path) -> Image.Image:
@@ -87,19 +88,13 @@ def to_upright_rgb(image: Image.Image) -> Image.Image:
         image = Image.fromarray(np.uint8(values * (255 / max(values.max(), 1e-6))))
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        opacity = np.asarray(image.getchannel("A"), np.float32)
-        brightness = np.average(to_grey(image), weights=opacity) if opacity.any() else 0
-        backdrop = Image.new("RGBA", image.size, "white" if brightness <= 0.5 else "black")
-        image = Image.alpha_composite(backdrop, image)
+        drawing = ImageStat.Stat(image.convert("L"), mask=image.getchannel("A"))
+        backdrop = "white" if drawing.mean[0] < 128 else "black"
+        image = Image.alpha_composite(Image.new("RGBA", image.size, backdrop), image)
     image = image.convert("RGB")
     image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BOX)
     image.info["shrink_factor"] = full_side / max(image.size)
     return image
-
-
-def to_grey(image: Image.Image) -> np.ndarray:
-    """The luminance (height, width) of an image, float32 in [0, 1]."""
-    return np.asarray(image.convert("L"), np.float32) / 255
 
 
 def resize(grey: np.ndarray, side: int) -> np.ndarray:

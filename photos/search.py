@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from photos.components import Components, find_components
-from photos.files import read_image, resize, to_grey, to_upright_rgb
+from photos.files import read_image, resize, to_upright_rgb
 from photos.grouping import group_components, has_space_before, order_lines, split_touching
 from photos.ink import find_ink, find_sheet
 from photos.mnist_form import to_mnist
@@ -39,7 +39,7 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
     upright. For a path, raises InputError as `read_image` does.
     """
     image = to_upright_rgb(picture) if isinstance(picture, Image.Image) else read_image(picture)
-    grey = to_grey(image)
+    grey = np.asarray(image.convert("L"), np.float32) / 255
     margin = 1 + max(grey.shape) // 4 if max(grey.shape) < MARGIN_BELOW else 0
     if margin:
         grey = np.pad(grey, margin, constant_values=paper_at_frame(grey))
