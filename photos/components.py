@@ -5,7 +5,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from photos.ink import Ink, distance_inside, erase, to_mask
+from photos.ink import Ink, distance_inside, to_mask
 
 # Shares of the image's shorter side. A component that comes as near to the edge as the first is
 # cut off if it lies in a corner, or if its centre is nearer than the second.
@@ -26,7 +26,7 @@ MIN_INSIDE_SHARE = 0.35  # stroke length inside a drawn border / stroke length o
 class Components(NamedTuple):
     """The connected components of ink on one level: n labels, 0 is the rest of the image."""
 
-    contrast: np.ndarray  # (height, width): that of `Ink`, 0 where what is cut off was erased
+    contrast: np.ndarray  # (height, width): that of `Ink`
     labels: np.ndarray  # (height, width)
     boxes: np.ndarray  # (n, 4): left, top, right, bottom; the last two are exclusive
     stroke_length: np.ndarray  # (n,): weighted, in pixels; 0 for what is no handwriting
@@ -36,24 +36,16 @@ class Components(NamedTuple):
 
 def find_components(ink: Ink) -> Components:
     """Find the connected components of ink, and the length of their strokes."""
-    contrast = ink.contrast
-    # The strongest component is often one that is cut off. Without it, the second pass has a
-    # lower threshold and finds weaker ink.
-    for _ in range(2):
-        mask = to_mask(contrast, ink.noise)
-        _, labels, stats, centers = cv2.connectedComponentsWithStats(mask)
-        boxes = np.hstack([stats[:, :2], stats[:, :2] + stats[:, 2:4]])
-        cut_off = find_cut_off(labels, boxes, centers, ink.edge_distance)
-        if not cut_off.any():
-            break
-        contrast = erase(np.uint8(cut_off)[labels], contrast, mask)
+    mask = to_mask(ink)
+    _, labels, stats, centers = cv2.connectedComponentsWithStats(mask)
+    boxes = np.hstack([stats[:, :2], stats[:, :2] + stats[:, 2:4]])
     distance = distance_inside(mask)
     may_be_digit = whole_digits(labels, stats, distance)
-    length = weighted_stroke_lengths(contrast, ink.local_range, distance, labels)
-    length[cut_off] = 0
+    length = weighted_stroke_lengths(ink.contrast, ink.local_range, distance, labels)
+    length[find_cut_off(labels, boxes, centers, ink.edge_distance)] = 0
     length[find_drawn_borders(boxes, length)] = 0
     score = length[may_be_digit].sum() / max(labels.shape)
-    return Components(contrast, labels, boxes, length, may_be_digit, score)
+    return Components(ink.contrast, labels, boxes, length, may_be_digit, score)
 
 
 def find_cut_off(
@@ -114,20 +106,17 @@ def weighted_stroke_lengths(
     contrast_to_ring = np.maximum(mean(contrast, labels, inside) - around, 1e-6)
     clearness = np.minimum(1, contrast_to_ring / (CLEAR_CONTRAST_TO_TEXTURE * texture))
     sharpness = mean(np.minimum(1, local_range / contrast_to_ring[labels]), labels, outline)
-    width = stroke_width(mean(distance, labels, inside))
+    width = 4 * mean(distance, labels, inside) - 2  # as in mean_stroke_width
     weight = contrast_to_ring * (sharpness * clearness) ** WEIGHT_EXPONENT
     return np.where(area > MIN_ELONGATION * width**2, weight * area / width, 0)
 
 
-def stroke_width(mean_distance: np.ndarray) -> np.ndarray:
-    """The width w in pixels of strokes: a bar's mean `distance_inside` is (w + 1)^2 / 4w."""
-    m = 2 * mean_distance - 1
-    return m + np.sqrt(m**2 - 1)
-
-
 def mean_stroke_width(mask: np.ndarray) -> float:
-    """The width in pixels of the strokes in a mask (height, width)."""
-    return float(stroke_width(distance_inside(mask)[mask > 0].mean()))
+    """The width in pixels of the strokes in a mask (height, width).
+
+    In a long bar, the mean of `distance_inside` is width / 4 + 1 / 2, and a little more.
+    """
+    return float(4 * distance_inside(mask)[mask > 0].mean() - 2)
 
 
 def find_drawn_borders(boxes: np.ndarray, length: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ MAX_HEIGHT_SUM = 1.42
 # product has limits, because ones are narrow, and some people write wide digits.
 MAX_WIDTH_TO_MEDIAN, MAX_WIDTH_LIMITS = 1.6, (0.75, 1.3)
 MIN_PIECE_WIDTH, MIN_PIECE_HEIGHT = 0.3, 0.7  # of a piece / height of the whole
-MAX_CUT_INK = 1.6  # stroke widths of ink that a cut may cross: through a 0 it crosses 2
+MAX_CUT_INK = 1.5  # stroke widths of ink that a cut may cross: through a 0 it crosses 2
 
 MAX_OFFSET = 0.7  # in y between neighbours on a line, in heights of the taller one
 # A gap between two numbers is wider than this many median heights of the line's digits, and

@@ -21,8 +21,11 @@ MIN_BACKGROUND = 0.5  # share of white: lower limit that keeps the texture of da
 BLUR_SIGMA = 0.7  # pixels: the Gaussian blur that removes grain from the ink
 MIN_CONTRAST = 0.05  # of ink: the texture of the background has less
 MIN_CONTRAST_TO_NOISE = 6  # contrast of ink / standard deviation of the noise
+# Share of the greatest distance from the edge: what lies nearer to it does not count for the
+# threshold, because a corner of a table may be much darker than ink.
+EDGE_ZONE = 0.2
 THRESHOLD_FACTOR = 0.85  # the thinnest parts of strokes are a little weaker than the rest
-LINE_THRESHOLD_FACTOR = 0.6  # ruled lines are weak where they lie between two rows of pixels
+LINE_THRESHOLD_FACTOR = 0.45  # ruled lines are weak where they lie between two rows of pixels
 
 MIN_RUN = 40  # pixels: a ruled line has straight runs as long as this, a digit rarely has one
 RUN_OFFSET = 5  # pixels: a run of a slanting line may drift this far sideways
@@ -93,10 +96,12 @@ def find_ink(grey: np.ndarray, sheet: np.ndarray, dark_ink: bool) -> Ink:
     at_4, at_23 = paper[4 * len(paper) // 100], paper[23 * len(paper) // 100]
     noise = at_23 - at_4
     contrast = (contrast - (at_23 + 0.75 * noise)) * paper_mask
-    edge_distance = distance_inside(paper_mask)
-    mask = to_mask(contrast, noise, LINE_THRESHOLD_FACTOR)
-    contrast = erase(find_ruled_lines(mask, edge_distance == 1), contrast, mask)
-    return Ink(contrast, local_range / divisor, noise, edge_distance)
+    ink = Ink(contrast, local_range / divisor, noise, distance_inside(paper_mask))
+    mask = to_mask(ink, LINE_THRESHOLD_FACTOR)
+    lines = find_ruled_lines(mask, ink.edge_distance == 1)
+    # Erase the blurred rim of the lines, too, but no other ink.
+    contrast[cv2.dilate(lines, BLUR_KERNEL) & (lines | ~mask) > 0] = 0
+    return ink
 
 
 def distance_inside(mask: np.ndarray) -> np.ndarray:
@@ -105,17 +110,13 @@ def distance_inside(mask: np.ndarray) -> np.ndarray:
     return cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
 
 
-def to_mask(contrast: np.ndarray, noise: float, factor: float = THRESHOLD_FACTOR) -> np.ndarray:
+def to_mask(ink: Ink, factor: float = THRESHOLD_FACTOR) -> np.ndarray:
     """The uint8 mask of ink above `factor` times Otsu's threshold (1979) with lower limits."""
-    scale = 255 / max(contrast.max(), 1e-6)
-    otsu, _ = cv2.threshold(np.uint8(scale * contrast.clip(0)), 0, 255, cv2.THRESH_OTSU)
-    threshold = max(otsu / scale, MIN_CONTRAST_TO_NOISE * noise, MIN_CONTRAST)
-    return np.uint8(contrast > factor * threshold)
-
-
-def erase(erased: np.ndarray, contrast: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The contrast, 0 at `erased` ink and its blurred rim; other ink of the `mask` stays."""
-    return np.where(cv2.dilate(erased, BLUR_KERNEL) & (erased | ~mask), 0, contrast)
+    inner = ink.contrast[ink.edge_distance > EDGE_ZONE * ink.edge_distance.max()]
+    scale = 255 / max(inner.max(), 1e-6)
+    otsu, _ = cv2.threshold(np.uint8(scale * inner.clip(0)), 0, 255, cv2.THRESH_OTSU)
+    threshold = max(otsu / scale, MIN_CONTRAST_TO_NOISE * ink.noise, MIN_CONTRAST)
+    return np.uint8(ink.contrast > factor * threshold)
 
 
 def find_ruled_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
@@ -130,8 +131,6 @@ def find_ruled_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
 
 def find_horizontal_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
     """The nearly horizontal ruled lines: the thin ink in long runs that reach the edge."""
-    if not mask[edge].any():
-        return np.zeros_like(mask)
     side = max(mask.shape)
     thickness = MAX_THICKNESS + int(MAX_THICKNESS_SHARE * side)
     thin = mask & ~cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((thickness, thickness)))
