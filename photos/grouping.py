@@ -5,10 +5,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from photos.components import MIN_HEIGHT_TO_WIDTH, Components, mean_stroke_width
+from photos.components import Components, mean_stroke_width
 
 # Sizes (longer sides), heights and stroke lengths are relative to those of a typical digit.
-MIN_START_SIZE = 0.35  # each digit has a component of this size
+MIN_START_HEIGHT = 0.3  # each digit has a component of this height
 MIN_LENGTH = 0.03  # a shorter component, such as noise, does not belong to a digit
 MAX_SIZE = 3  # a larger component does not belong to a digit
 MAX_GAP = 0.4  # between components of one digit that stand one above the other
@@ -42,15 +42,13 @@ def group_components(components: Components) -> list[LevelDigit]:
     digits (at least one), weighted by length.
     """
     boxes, length = components.boxes, components.stroke_length
-    width, height = (boxes[:, 2:] - boxes[:, :2]).T
-    size = np.maximum(width, height)
+    height = boxes[:, 3] - boxes[:, 1]
+    size = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
     weights = length * components.may_be_digit
     typical_size = np.quantile(size, 0.5, weights=weights, method="inverted_cdf")
     is_part = length > MIN_LENGTH * np.average(length, weights=weights)
     is_part &= size < MAX_SIZE * typical_size
-    # Digits that touch form one wide component, so the width is capped at the typical size.
-    is_wide = height < MIN_HEIGHT_TO_WIDTH * np.minimum(width, typical_size)
-    can_start = is_part & ~is_wide & (size > MIN_START_SIZE * typical_size)
+    can_start = is_part & (height > MIN_START_HEIGHT * typical_size)
     mask = np.uint8(is_part)[components.labels]
     kernel = np.ones((1 + 2 * round(MAX_GAP / 2 * typical_size), 1))
     _, joined = cv2.connectedComponents(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, kernel))

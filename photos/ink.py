@@ -131,6 +131,8 @@ def find_ruled_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
 
 def find_horizontal_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
     """The nearly horizontal ruled lines: the thin ink in long runs that reach the edge."""
+    if not mask[edge].any():
+        return np.zeros_like(mask)
     side = max(mask.shape)
     thickness = MAX_THICKNESS + int(MAX_THICKNESS_SHARE * side)
     thin = mask & ~cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((thickness, thickness)))

@@ -46,9 +46,7 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
     components = find_writing(grey)
     if components.score < MIN_SCORE:
         return []
-    digits = group_components(components)
-    if len(digits) > 1:  # a digit alone may be a wide one
-        digits = split_touching(digits)
+    digits = split_touching(group_components(components))
     scale = max(grey.shape) / max(components.contrast.shape)
     boxes = np.reshape([digit.box for digit in digits], (-1, 4))
     in_picture = image.info["shrink_factor"] * (scale * boxes - margin).clip(0, image.size * 2)

@@ -371,6 +371,15 @@ def test_narrow_digits_that_touch_are_split():
     assert len(line) == 6
 
 
+def test_tight_lines_and_digits_that_overhang_each_other_stay_apart():
+    tight = rings(*((row, 100 + 100 * n) for row in (80, 146) for n in range(5)))
+    assert [len(line) for line in find_digits(picture(tight))] == [5, 5]
+    hooked = [(100, 100, 160, 100), (160, 100, 160, 140)]
+    slanted = [(185, 100, 154, 176)]  # its foot is below the end of the hook
+    (line,) = find_digits(picture(on_paper((300, 400), hooked + slanted, 6)))
+    assert len(line) == 2
+
+
 def test_a_loose_stroke_of_a_large_digit_beside_smaller_ones_belongs_to_it():
     five = [(700, 90, 700, 130), (700, 130, 750, 130), (750, 130, 750, 200), (700, 70, 750, 70)]
     five = on_paper((300, 900), five, 6, 0.9)
