@@ -5,16 +5,15 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from photos.components import Components, mean_stroke_width
+from photos.components import MIN_HEIGHT_TO_WIDTH, Components, mean_stroke_width
 
 # Sizes (longer sides), heights and stroke lengths are relative to those of a typical digit.
-MIN_START_HEIGHT = 0.3  # each digit has a component of this height
+MIN_START_SIZE = 0.35  # each digit has a component of this size
 MIN_LENGTH = 0.03  # a shorter component, such as noise, does not belong to a digit
 MAX_SIZE = 3  # a larger component does not belong to a digit
 MAX_GAP = 0.4  # between components of one digit that stand one above the other
-# Sum of the heights of a digit's components / max(typical size, the tallest's height): it is
-# higher where digits side by side overhang each other, or where two text lines nearly touch.
-MAX_HEIGHT_SUM = 1.42
+MAX_HEIGHT = 1.75  # of a digit / that of its tallest component: tight text lines have more
+MAX_HEIGHT_SUM = 1.45  # of a digit's components / its height: digits that overhang have more
 
 # A digit is split if its width / height is above this many times the median of all digits. The
 # product has limits, because ones are narrow, and some people write wide digits.
@@ -42,21 +41,26 @@ def group_components(components: Components) -> list[LevelDigit]:
     digits (at least one), weighted by length.
     """
     boxes, length = components.boxes, components.stroke_length
-    height = boxes[:, 3] - boxes[:, 1]
-    size = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
+    width, height = (boxes[:, 2:] - boxes[:, :2]).T
+    size = np.maximum(width, height)
     weights = length * components.may_be_digit
     typical_size = np.quantile(size, 0.5, weights=weights, method="inverted_cdf")
     is_part = length > MIN_LENGTH * np.average(length, weights=weights)
     is_part &= size < MAX_SIZE * typical_size
-    can_start = is_part & (height > MIN_START_HEIGHT * typical_size)
+    # Digits that touch form one wide component, so the width is capped at the typical size.
+    is_flat = height < MIN_HEIGHT_TO_WIDTH * np.minimum(width, typical_size)
+    can_start = is_part & ~is_flat & (size > MIN_START_SIZE * typical_size)
     mask = np.uint8(is_part)[components.labels]
     kernel = np.ones((1 + 2 * round(MAX_GAP / 2 * typical_size), 1))
-    _, joined = cv2.connectedComponents(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, kernel))
+    closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, kernel)
+    count, joined, stats, _ = cv2.connectedComponentsWithStats(closed)
     group = np.zeros(len(boxes), int)
     group[components.labels[mask > 0]] = joined[mask > 0]
-    tallest = np.full(1 + joined.max(), typical_size)
+    tallest = np.full(count, typical_size)
     np.maximum.at(tallest, group, height)
-    is_several = np.bincount(group, height * is_part) > MAX_HEIGHT_SUM * tallest
+    joined_height = stats[:, cv2.CC_STAT_HEIGHT]
+    is_several = joined_height > MAX_HEIGHT * tallest
+    is_several |= np.bincount(group, height * is_part) > MAX_HEIGHT_SUM * joined_height
     group = np.where(is_several[group], -np.arange(len(group)), group)
     return [to_digit(group == i, components) for i in np.unique(group[can_start])]
 

@@ -18,7 +18,7 @@ from photos.mnist_form import to_mnist
 LEVEL_SIDES = 128, 448  # pixels of the longer side
 MIN_LEVEL_SIDE = 80  # pixels of the longer side
 MARGIN_BELOW = 24  # pixels: a smaller image gets a margin, because its digit reaches the frame
-MIN_SCORE = 0.012  # of writing: weighted stroke length / longer side of the level
+MIN_SCORE = 0.011  # of writing: weighted stroke length / longer side of the level
 
 cv2.setNumThreads(1)  # more threads take longer on small images and save little on large ones
 
@@ -46,7 +46,9 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
     components = find_writing(grey)
     if components.score < MIN_SCORE:
         return []
-    digits = split_touching(group_components(components))
+    digits = group_components(components)
+    if len(digits) > 1:  # a digit alone may be a wide one
+        digits = split_touching(digits)
     scale = max(grey.shape) / max(components.contrast.shape)
     boxes = np.reshape([digit.box for digit in digits], (-1, 4))
     in_picture = image.info["shrink_factor"] * (scale * boxes - margin).clip(0, image.size * 2)
