@@ -8,12 +8,16 @@ import numpy as np
 from photos.components import MIN_HEIGHT_TO_WIDTH, Components, mean_stroke_width
 
 # Sizes (longer sides), heights and stroke lengths are relative to those of a typical digit.
-MIN_START_SIZE = 0.35  # each digit has a component of this size
+MIN_START_SIZE = 0.35  # each digit has a component that is larger
 MIN_LENGTH = 0.03  # a shorter component, such as noise, does not belong to a digit
 MAX_SIZE = 3  # a larger component does not belong to a digit
 MAX_GAP = 0.4  # between components of one digit that stand one above the other
-MAX_HEIGHT = 1.75  # of a digit / that of its tallest component: tight text lines have more
-MAX_HEIGHT_SUM = 1.45  # of a digit's components / its height: digits that overhang have more
+# Height of a digit / max(typical size, height of its tallest component): two text lines that
+# nearly touch have more.
+MAX_HEIGHT = 1.75
+# Sum of the heights of a digit's components / height of the digit: digits side by side that
+# overhang each other have more.
+MAX_HEIGHT_SUM = 1.45
 
 # A digit is split if its width / height is above this many times the median of all digits. The
 # product has limits, because ones are narrow, and some people write wide digits.
@@ -35,7 +39,7 @@ class LevelDigit(NamedTuple):
 
 
 def group_components(components: Components) -> list[LevelDigit]:
-    """Join components that stand one above the other, with a small gap, to digits.
+    """Join components that stand one above the other, with a small gap, into digits.
 
     The typical size is the median, the typical length the mean, of those that may be whole
     digits (at least one), weighted by length.
@@ -61,6 +65,7 @@ def group_components(components: Components) -> list[LevelDigit]:
     joined_height = stats[:, cv2.CC_STAT_HEIGHT]
     is_several = joined_height > MAX_HEIGHT * tallest
     is_several |= np.bincount(group, height * is_part) > MAX_HEIGHT_SUM * joined_height
+    # The components of several digits stay apart: each gets a group of its own.
     group = np.where(is_several[group], -np.arange(len(group)), group)
     return [to_digit(group == i, components) for i in np.unique(group[can_start])]
 

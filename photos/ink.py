@@ -21,7 +21,7 @@ MIN_BACKGROUND = 0.5  # share of white: lower limit that keeps the texture of da
 BLUR_SIGMA = 0.7  # pixels: the Gaussian blur that removes grain from the ink
 MIN_CONTRAST = 0.05  # of ink: the texture of the background has less
 MIN_CONTRAST_TO_NOISE = 6  # contrast of ink / standard deviation of the noise
-# Share of the greatest distance from the edge: what lies nearer to it does not count for the
+# Share of the greatest distance from the edge. Pixels nearer to the edge do not count for the
 # threshold, because a corner of a table may be much darker than ink.
 EDGE_ZONE = 0.2
 THRESHOLD_FACTOR = 0.85  # the thinnest parts of strokes are a little weaker than the rest
