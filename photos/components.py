@@ -5,7 +5,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from photos.ink import Ink, distance_inside, to_mask
+from photos.ink import Ink, distance_inside, erase, to_mask
 
 # Shares of the image's shorter side. A component that comes as near to the edge as the first is
 # cut off if it lies in a corner, or if its centre is nearer than the second.
@@ -26,7 +26,7 @@ MIN_INSIDE_SHARE = 0.35  # stroke length inside a drawn border / stroke length o
 class Components(NamedTuple):
     """The connected components of ink on one level: n labels, 0 is the rest of the image."""
 
-    contrast: np.ndarray  # (height, width): that of `Ink`
+    contrast: np.ndarray  # (height, width): that of `Ink`, 0 on what is cut off
     labels: np.ndarray  # (height, width)
     boxes: np.ndarray  # (n, 4): left, top, right, bottom; the last two are exclusive
     stroke_length: np.ndarray  # (n,): weighted, in pixels; 0 for what is no handwriting
@@ -39,10 +39,14 @@ def find_components(ink: Ink) -> Components:
     mask = to_mask(ink)
     _, labels, stats, centers = cv2.connectedComponentsWithStats(mask)
     boxes = np.hstack([stats[:, :2], stats[:, :2] + stats[:, 2:4]])
+    cut_off = find_cut_off(labels, boxes, centers, ink.edge_distance)
+    if cut_off.any():
+        # It may be stronger than the writing: without it, the threshold is lower.
+        contrast = erase(ink.contrast, np.uint8(cut_off)[labels], mask)
+        return find_components(ink._replace(contrast=contrast))
     distance = distance_inside(mask)
     may_be_digit = whole_digits(labels, stats, distance)
     length = weighted_stroke_lengths(ink.contrast, ink.local_range, distance, labels)
-    length[find_cut_off(labels, boxes, centers, ink.edge_distance)] = 0
     length[find_drawn_borders(boxes, length)] = 0
     score = length[may_be_digit].sum() / max(labels.shape)
     return Components(ink.contrast, labels, boxes, length, may_be_digit, score)

@@ -126,9 +126,8 @@ def order_lines(boxes: np.ndarray) -> list[list[int]]:
 
 def has_space_before(boxes: np.ndarray) -> list[bool]:
     """Whether each box (n, 4) of a line comes after a wide gap, and so starts a number."""
-    if len(boxes) < 3:  # one gap has no other to compare with
-        return [False] * len(boxes)
     gaps = np.maximum(boxes[1:, 0] - boxes[:-1, 2], 0)
     height = np.median(boxes[:, 3] - boxes[:, 1])
-    wide = gaps > max(MIN_SPACE * height, MIN_SPACE_TO_GAP * np.percentile(gaps, 25))
+    usual_gap = np.percentile(gaps, 25) if len(gaps) else 0  # a gap alone is never wide
+    wide = gaps > max(MIN_SPACE * height, MIN_SPACE_TO_GAP * usual_gap)
     return [False, *wide.tolist()]

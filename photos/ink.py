@@ -99,9 +99,7 @@ def find_ink(grey: np.ndarray, sheet: np.ndarray, dark_ink: bool) -> Ink:
     ink = Ink(contrast, local_range / divisor, noise, distance_inside(paper_mask))
     mask = to_mask(ink, LINE_THRESHOLD_FACTOR)
     lines = find_ruled_lines(mask, ink.edge_distance == 1)
-    # Erase the blurred rim of the lines, too, but no other ink.
-    contrast[cv2.dilate(lines, BLUR_KERNEL) & (lines | ~mask) > 0] = 0
-    return ink
+    return ink._replace(contrast=erase(contrast, lines, mask))
 
 
 def distance_inside(mask: np.ndarray) -> np.ndarray:
@@ -145,3 +143,8 @@ def find_horizontal_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
     mean_thickness = lines.sum() / max(stats[is_line, cv2.CC_STAT_WIDTH].sum(), 1)
     crossing = CROSSING_PIXELS + int(CROSSING_THICKNESSES * mean_thickness)
     return lines & ~cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((crossing, 1)))
+
+
+def erase(contrast: np.ndarray, part: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The contrast, 0 on a part of the `mask` and on its blurred rim, but not on other ink."""
+    return np.where(cv2.dilate(part, BLUR_KERNEL) & (part | ~mask), 0, contrast)

@@ -199,10 +199,21 @@ def test_loose_parts_stay_and_strangers_go(seven):
         assert difference(grey, seven) < 0.02, name
 
 
-def test_a_faint_digit_is_found_though_a_dark_table_reaches_into_the_picture():
-    faint = on_paper((400, 300), [(140, 90, 210, 90), (202, 90, 160, 190)], ink=0.7)
-    rows, columns = np.indices(faint.shape)
-    assert difference(np.where(rows < 30 - columns / 6, 0.05, faint), faint) < 0.02
+@pytest.fixture
+def faint_seven():
+    return on_paper((400, 300), [(140, 90, 210, 90), (202, 90, 160, 190)], ink=0.7)
+
+
+def test_a_faint_digit_beside_strong_ink_that_is_cut_off_is_found(faint_seven):
+    strong = [(0, y, 85, y) for y in (200, 240, 280, 320)]
+    strong = on_paper((400, 300), strong, width=30, ink=0.02)
+    assert difference(np.minimum(strong, faint_seven), faint_seven) < 0.02
+
+
+def test_a_faint_digit_is_found_though_a_dark_table_reaches_into_the_picture(faint_seven):
+    rows, columns = np.indices(faint_seven.shape)
+    picture = np.where(rows < 30 - columns / 6, 0.05, faint_seven)
+    assert difference(picture, faint_seven) < 0.02
 
 
 def paper_with_lines(shape, gap, width, ink, squared):
