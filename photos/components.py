@@ -13,7 +13,8 @@ MAX_EDGE_DISTANCE, MAX_CENTER_DISTANCE = 0.0075, 0.2
 MAX_EDGE_SHARE = 0.5  # of the edge: a component that covers more is the background
 MIN_SIZE = 12  # pixels: longer side of a digit
 MIN_HEIGHT_TO_WIDTH = 0.45  # height / width of a digit
-MIN_ELONGATION = 2.6  # area / squared stroke width: a blob has less
+# Area / squared stroke width: a blot has less than the first, a digit more than the second.
+MAX_BLOT_ELONGATION, MIN_ELONGATION = 2.0, 2.6
 # Area / squared depth of a digit; the depth is the distance of the innermost pixel from the
 # outside. Solid objects have less. So have bold digits in images that are smaller than this.
 MIN_AREA_TO_DEPTH, MIN_PHOTO_SIDE = 9, 128  # the second in pixels of the longer side
@@ -35,18 +36,25 @@ class Components(NamedTuple):
 
 
 def find_components(ink: Ink) -> Components:
-    """Find the connected components of ink, and the length of their strokes."""
+    """Find the connected components of ink, and the length of their strokes: area / width.
+
+    Ink that the paper's edge cuts off may be stronger than the writing: it is erased, and what
+    is left is searched with a lower threshold.
+    """
     mask = to_mask(ink)
     _, labels, stats, centers = cv2.connectedComponentsWithStats(mask)
     boxes = np.hstack([stats[:, :2], stats[:, :2] + stats[:, 2:4]])
     cut_off = find_cut_off(labels, boxes, centers, ink.edge_distance)
     if cut_off.any():
-        # It may be stronger than the writing: without it, the threshold is lower.
         contrast = erase(ink.contrast, np.uint8(cut_off)[labels], mask)
         return find_components(ink._replace(contrast=contrast))
-    distance = distance_inside(mask)
-    may_be_digit = whole_digits(labels, stats, distance)
-    length = weighted_stroke_lengths(ink.contrast, ink.local_range, distance, labels)
+    distance, area = distance_inside(mask), stats[:, cv2.CC_STAT_AREA]
+    # As in mean_stroke_width, for all components at once.
+    stroke_width = 4 * np.bincount(labels.ravel(), distance.ravel()) / area - 2
+    elongation = area / stroke_width**2
+    may_be_digit = whole_digits(labels, stats, distance) & (elongation > MIN_ELONGATION)
+    length = area / stroke_width * handwriting_weights(ink.contrast, ink.local_range, labels)
+    length[elongation < MAX_BLOT_ELONGATION] = 0
     length[find_drawn_borders(boxes, length)] = 0
     score = length[may_be_digit].sum() / max(labels.shape)
     return Components(ink.contrast, labels, boxes, length, may_be_digit, score)
@@ -78,41 +86,38 @@ def whole_digits(labels: np.ndarray, stats: np.ndarray, distance: np.ndarray) ->
     return has_shape & (area > MIN_AREA_TO_DEPTH * depth**2)
 
 
-def weighted_stroke_lengths(
-    contrast: np.ndarray, local_range: np.ndarray, distance: np.ndarray, labels: np.ndarray
+def handwriting_weights(
+    contrast: np.ndarray, local_range: np.ndarray, labels: np.ndarray
 ) -> np.ndarray:
-    """The weighted length in pixels of the strokes of n components, 0 for a blob: (n,).
+    """How much n components look like handwriting: weights (n,), about 0 for texture.
 
-    Length = area / stroke width. Handwriting is sharp and clear; texture and shadows are not,
-    so the weight is contrast_to_ring * (sharpness * clearness)^WEIGHT_EXPONENT:
+    Handwriting is sharp and clear; texture and shadows are not, so the weight is
+    contrast_to_ring * (sharpness * clearness)^WEIGHT_EXPONENT:
 
     - contrast_to_ring: mean contrast of the component less that of a ring around it
     - sharpness: mean of local range / contrast_to_ring at the outline, each at most 1
     - clearness: contrast_to_ring / (CLEAR_CONTRAST_TO_TEXTURE * texture), at most 1
     - texture: standard deviation of the contrast in the ring
 
-    All arrays are (height, width); `distance` is from `distance_inside`.
+    All arrays are (height, width).
     """
-    area = np.bincount(labels.ravel())
+    count = labels.max() + 1
     mask = np.uint8(labels > 0)
-    inside = mask > 0
     outline = mask > cv2.erode(mask, np.ones((3, 3)))
     # A pixel near two components belongs to one of them.
     owner = np.int32(cv2.dilate(np.float32(labels), RING_KERNEL))
     ring = (owner > 0) & (cv2.dilate(mask, np.ones((3, 3))) == 0)
 
     def mean(image: np.ndarray, labels: np.ndarray, places: np.ndarray) -> np.ndarray:
-        total = np.bincount(labels[places], image[places], len(area))
-        return total / np.maximum(np.bincount(labels[places], minlength=len(area)), 1)
+        total = np.bincount(labels[places], image[places], count)
+        return total / np.maximum(np.bincount(labels[places], minlength=count), 1)
 
     around = mean(contrast, owner, ring)
     texture = np.sqrt(np.maximum(mean(contrast**2, owner, ring) - around**2, 1e-12))
-    contrast_to_ring = np.maximum(mean(contrast, labels, inside) - around, 1e-6)
+    contrast_to_ring = np.maximum(mean(contrast, labels, mask > 0) - around, 1e-6)
     clearness = np.minimum(1, contrast_to_ring / (CLEAR_CONTRAST_TO_TEXTURE * texture))
     sharpness = mean(np.minimum(1, local_range / contrast_to_ring[labels]), labels, outline)
-    width = 4 * mean(distance, labels, inside) - 2  # as in mean_stroke_width
-    weight = contrast_to_ring * (sharpness * clearness) ** WEIGHT_EXPONENT
-    return np.where(area > MIN_ELONGATION * width**2, weight * area / width, 0)
+    return contrast_to_ring * (sharpness * clearness) ** WEIGHT_EXPONENT
 
 
 def mean_stroke_width(mask: np.ndarray) -> float:

@@ -407,6 +407,11 @@ def test_the_loose_arc_of_a_wide_2_belongs_to_it():
     np.testing.assert_allclose(line[-1].box, (627, 96, 733, 193), atol=4)
 
 
+def test_a_short_piece_of_a_broken_stroke_belongs_to_the_digit():
+    seven = on_paper((200, 200), [(60, 40, 120, 40), (115, 40, 105, 110), (98, 130, 98, 136)])
+    np.testing.assert_allclose(only_digit(seven).box, (60, 35, 121, 138), atol=4)
+
+
 def test_a_loose_stroke_inside_the_box_of_a_4_does_not_make_it_a_border():
     four = on_paper((200, 200), [(50, 120, 120, 120), (115, 120, 150, 40), (75, 60, 65, 95)])
     np.testing.assert_allclose(only_digit(four).box, (50, 38, 155, 126), atol=4)
