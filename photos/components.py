@@ -53,7 +53,7 @@ def find_components(ink: Ink) -> Components:
     stroke_width = 4 * np.bincount(labels.ravel(), distance.ravel()) / area - 2
     elongation = area / stroke_width**2
     may_be_digit = whole_digits(labels, stats, distance) & (elongation > MIN_ELONGATION)
-    length = area / stroke_width * handwriting_weights(ink.contrast, ink.local_range, labels)
+    length = area / stroke_width * handwriting_weights(ink, labels)
     length[elongation < MAX_BLOT_ELONGATION] = 0
     length[find_drawn_borders(boxes, length)] = 0
     score = length[may_be_digit].sum() / max(labels.shape)
@@ -86,10 +86,8 @@ def whole_digits(labels: np.ndarray, stats: np.ndarray, distance: np.ndarray) ->
     return has_shape & (area > MIN_AREA_TO_DEPTH * depth**2)
 
 
-def handwriting_weights(
-    contrast: np.ndarray, local_range: np.ndarray, labels: np.ndarray
-) -> np.ndarray:
-    """How much n components look like handwriting: weights (n,), about 0 for texture.
+def handwriting_weights(ink: Ink, labels: np.ndarray) -> np.ndarray:
+    """How much n components, labels (height, width), look like handwriting: weights (n,).
 
     Handwriting is sharp and clear; texture and shadows are not, so the weight is
     contrast_to_ring * (sharpness * clearness)^WEIGHT_EXPONENT:
@@ -98,8 +96,6 @@ def handwriting_weights(
     - sharpness: mean of local range / contrast_to_ring at the outline, each at most 1
     - clearness: contrast_to_ring / (CLEAR_CONTRAST_TO_TEXTURE * texture), at most 1
     - texture: standard deviation of the contrast in the ring
-
-    All arrays are (height, width).
     """
     count = labels.max() + 1
     mask = np.uint8(labels > 0)
@@ -112,11 +108,11 @@ def handwriting_weights(
         total = np.bincount(labels[places], image[places], count)
         return total / np.maximum(np.bincount(labels[places], minlength=count), 1)
 
-    around = mean(contrast, owner, ring)
-    texture = np.sqrt(np.maximum(mean(contrast**2, owner, ring) - around**2, 1e-12))
-    contrast_to_ring = np.maximum(mean(contrast, labels, mask > 0) - around, 1e-6)
+    around = mean(ink.contrast, owner, ring)
+    texture = np.sqrt(np.maximum(mean(ink.contrast**2, owner, ring) - around**2, 1e-12))
+    contrast_to_ring = np.maximum(mean(ink.contrast, labels, mask > 0) - around, 1e-6)
     clearness = np.minimum(1, contrast_to_ring / (CLEAR_CONTRAST_TO_TEXTURE * texture))
-    sharpness = mean(np.minimum(1, local_range / contrast_to_ring[labels]), labels, outline)
+    sharpness = mean(np.minimum(1, ink.local_range / contrast_to_ring[labels]), labels, outline)
     return contrast_to_ring * (sharpness * clearness) ** WEIGHT_EXPONENT
 
 
