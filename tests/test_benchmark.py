@@ -10,14 +10,17 @@ from data import ARRAY_NAMES
 
 def test_training_takes_the_runs_in_turn(monkeypatch, capsys, random_npz):
     calls, loop, train_py = [], benchmark.plain_loop, benchmark.train_py
+    measured = {}
 
     def measure(function, path, seed, *options):
         calls.append((function, seed))
-        measured = function(path, seed, *options)
-        assert 0 <= measured["test_accuracy"] <= 1
-        assert measured["train_seconds"] > 0
+        if seed == 0:  # one real run of each is enough
+            measured[function] = function(path, seed, *options)
+            assert 0 <= measured[function]["test_accuracy"] <= 1
+            assert measured[function]["train_seconds"] > 0
         seconds = 40.0 if function is loop else 10.0
-        return measured | {"test_accuracy": 0.98 + seed / 100, "train_seconds": seconds + seed}
+        result = {"test_accuracy": 0.98 + seed / 100, "train_seconds": seconds + seed}
+        return measured[function] | result
 
     quick = ["--no-augment", "--epochs", "1", "--batch-size", "6000"]
     runs = {benchmark.LOOP: (3, loop, 32), "train.py": (2, train_py, *quick)}
