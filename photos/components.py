@@ -36,10 +36,10 @@ class Components(NamedTuple):
 
 
 def find_components(ink: Ink) -> Components:
-    """Find the connected components of ink, and the length of their strokes: area / width.
+    """Find the connected components of ink, and the weighted length of their strokes.
 
-    Ink that the paper's edge cuts off may be stronger than the writing: it is erased, and what
-    is left is searched with a lower threshold.
+    The length is area / stroke width. Ink that the paper's edge cuts off is erased, and the
+    rest is searched again: that ink may be stronger than the writing and raise the threshold.
     """
     mask = to_mask(ink)
     _, labels, stats, centers = cv2.connectedComponentsWithStats(mask)
@@ -52,7 +52,7 @@ def find_components(ink: Ink) -> Components:
     # As in mean_stroke_width, for all components at once.
     stroke_width = 4 * np.bincount(labels.ravel(), distance.ravel()) / area - 2
     elongation = area / stroke_width**2
-    may_be_digit = whole_digits(labels, stats, distance) & (elongation > MIN_ELONGATION)
+    may_be_digit = whole_digits(labels, stats, distance, elongation)
     length = area / stroke_width * handwriting_weights(ink, labels)
     length[elongation < MAX_BLOT_ELONGATION] = 0
     length[find_drawn_borders(boxes, length)] = 0
@@ -75,10 +75,13 @@ def find_cut_off(
     return (at_edge > 0) & (near | in_corner | is_background)
 
 
-def whole_digits(labels: np.ndarray, stats: np.ndarray, distance: np.ndarray) -> np.ndarray:
+def whole_digits(
+    labels: np.ndarray, stats: np.ndarray, distance: np.ndarray, elongation: np.ndarray
+) -> np.ndarray:
     """Which components (n,) have the size and shape of a whole digit; `stats` is OpenCV's."""
     width, height, area = stats[:, 2:].T
     has_shape = (np.maximum(width, height) >= MIN_SIZE) & (height > MIN_HEIGHT_TO_WIDTH * width)
+    has_shape &= elongation > MIN_ELONGATION
     if max(labels.shape) < MIN_PHOTO_SIDE:
         return has_shape
     depth = np.zeros(len(area))
@@ -87,7 +90,7 @@ def whole_digits(labels: np.ndarray, stats: np.ndarray, distance: np.ndarray) ->
 
 
 def handwriting_weights(ink: Ink, labels: np.ndarray) -> np.ndarray:
-    """How much n components, labels (height, width), look like handwriting: weights (n,).
+    """Weights (n,): how much each component in `labels` (height, width) looks like handwriting.
 
     Handwriting is sharp and clear; texture and shadows are not, so the weight is
     contrast_to_ring * (sharpness * clearness)^WEIGHT_EXPONENT:

@@ -146,5 +146,5 @@ def find_horizontal_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
 
 
 def erase(contrast: np.ndarray, part: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The contrast, 0 on a part of the `mask` and on its blurred rim, but not on other ink."""
+    """The contrast, 0 on `part` of the `mask` and on its blurred rim; other ink stays."""
     return np.where(cv2.dilate(part, BLUR_KERNEL) & (part | ~mask), 0, contrast)
