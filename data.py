@@ -6,6 +6,7 @@ Bottou, Bengio and Haffner, "Gradient-based learning applied to document recogni
 
 import gzip
 import http.client
+import json
 import os
 import sys
 import time
@@ -96,6 +97,34 @@ def load_mnist(path: str | Path | None = None) -> Mnist:
 def load_bundled() -> Mnist:
     """The 5,000 MNIST images in `assets/`: 4,000 to train on, 1,000 to test with."""
     return Mnist(*read_npz(BUNDLED_FILE), name="the bundled digits", bundled=True)
+
+
+def load_test_data(path: str | None, model_path: str) -> Mnist:
+    """Load `path`, or else the data that metrics.json beside the model names, or else MNIST.
+
+    Raises InputError if that data is missing, or if the model was trained on all of MNIST and
+    only the bundled digits are there: they are part of MNIST's training set.
+    """
+    if path is not None:
+        return load_mnist(path)
+    try:
+        metrics = json.loads(Path(model_path).with_name("metrics.json").read_text())
+        trained_on, bundled = metrics["data"], metrics["bundled_digits"]
+    except (OSError, ValueError, KeyError, TypeError):  # a model from elsewhere
+        return load_mnist()
+    if bundled:
+        return load_bundled()
+    if trained_on and not Path(trained_on).exists():
+        raise InputError(
+            f"{trained_on}, which the model was trained on, is not there; give --data PATH"
+        )
+    mnist = load_mnist(trained_on)
+    if mnist.bundled:
+        raise InputError(
+            "MNIST is missing, and the model has seen the bundled digits in training; "
+            "give --data PATH"
+        )
+    return mnist
 
 
 def download(url: str, path: Path) -> None:

@@ -9,7 +9,6 @@ The README shows what it prints and the pictures it saves.
 
 import argparse
 import csv
-import json
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -160,7 +159,7 @@ def predict(args: argparse.Namespace) -> None:
         elif args.pictures:
             rows = predict_pictures(model, args.pictures, args.output, plot_path)
         else:
-            mnist = load_test_data(args.data, args.model)
+            mnist = data.load_test_data(args.data, args.model)
             rows = predict_test_images(model, mnist, args.count, args.mistakes, plot_path)
         if not rows:  # the user has closed the window without drawing
             return
@@ -443,34 +442,6 @@ def predict_test_images(
         f"{title} of {mnist.name}",
     )
     return rows
-
-
-def load_test_data(path: str | None, model_path: str) -> data.Mnist:
-    """Load `path`, or else the data that metrics.json beside the model names, or else MNIST.
-
-    Raises InputError if that data is missing, or if the model was trained on all of MNIST and
-    only the bundled digits are there: they are part of MNIST's training set.
-    """
-    if path is not None:
-        return data.load_mnist(path)
-    try:
-        metrics = json.loads(Path(model_path).with_name("metrics.json").read_text())
-        trained_on, bundled = metrics["data"], metrics["bundled_digits"]
-    except (OSError, ValueError, KeyError, TypeError):  # a model from elsewhere
-        return data.load_mnist()
-    if bundled:
-        return data.load_bundled()
-    if trained_on and not Path(trained_on).exists():
-        raise InputError(
-            f"{trained_on}, which the model was trained on, is not there; give --data PATH"
-        )
-    mnist = data.load_mnist(trained_on)
-    if mnist.bundled:
-        raise InputError(
-            "MNIST is missing, and the model has seen the bundled digits in training; "
-            "give --data PATH"
-        )
-    return mnist
 
 
 def most_confident_mistakes(

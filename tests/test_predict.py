@@ -106,11 +106,11 @@ def test_where_test_images_are_from(tmp_path, random_npz, monkeypatch, metrics, 
     if metrics:
         Path("metrics.json").write_text(metrics)
     try:
-        loaded = predict.load_test_data(None, "model.keras").name
+        loaded = data.load_test_data(None, "model.keras").name
     except InputError as error:
         loaded = str(error)
     assert re.fullmatch(expected, loaded)
-    assert predict.load_test_data(data.BUNDLED_FILE, "model.keras").name == "mnist-5k.npz"
+    assert data.load_test_data(data.BUNDLED_FILE, "model.keras").name == "mnist-5k.npz"
 
 
 def written(*lines):
