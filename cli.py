@@ -1,4 +1,4 @@
-"""What both scripts share: outputs replaced on success, errors in one line, exit status."""
+"""What both scripts share: outputs, errors in one line, exit status, quiet TensorFlow."""
 
 import io
 import os
@@ -23,7 +23,9 @@ def run_script(name: str, script: Callable[[], None]) -> int:
     130, a pipe closed by its reader gives 1. Every other exception is a bug and keeps
     its traceback. SIGTERM removes temporary files and ends the program with status 143.
     """
-    prepare_streams()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a notebook's stream is not
+            stream.reconfigure(errors="backslashreplace")  # file names may be invalid text
     previous_handler = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         script()
@@ -43,18 +45,9 @@ def run_script(name: str, script: Callable[[], None]) -> int:
     return 0
 
 
-def prepare_streams() -> None:
-    """Reopen standard streams that the shell has closed; let any file name be printed."""
-    for descriptor in (0, 1, 2):
-        try:
-            os.fstat(descriptor)
-        except OSError:  # closed by `>&-`: the next file opened would get its number
-            os.open(os.devnull, os.O_RDWR)
-    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
-    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a notebook's stream is not
-            stream.reconfigure(errors="backslashreplace")  # file names may be invalid text
+def warn(message: str) -> None:
+    """Print a warning on stderr."""
+    print(message, file=sys.stderr)
 
 
 def to_message(error: Exception) -> str:
@@ -84,3 +77,27 @@ def replace_on_success(folder: str | Path) -> Iterator[Path]:
         if error.errno and (not error.filename or TEMPORARY_PREFIX in str(error.filename)):
             raise OSError(error.errno, os.strerror(error.errno), str(folder)) from error
         raise
+
+
+@contextmanager
+def quiet_import() -> Iterator[None]:
+    """Hide what TensorFlow's C++ code writes to stderr while it is imported.
+
+    If the import fails, this is written to stderr after all.
+    """
+    # Keras and TensorFlow read these when they are imported.
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the user has set
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # fatal errors only
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # oneDNN saves no time here
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as log:
+        os.dup2(log.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            log.seek(0)
+            os.write(stderr, log.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)

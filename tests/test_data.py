@@ -1,9 +1,8 @@
 """MNIST loaded from files, from Keras and, failing that, from the bundled digits."""
 
-import inspect
-import itertools
 import shutil
 import socket
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -58,7 +57,7 @@ def test_idx_files_are_found_in_folders_below(tmp_path, random_digits):
 def test_one_of_two_data_sets_is_not_taken_at_random(tmp_path, random_digits):
     for name in ("FashionMNIST", "MNIST"):
         write_idx_folder(tmp_path / name, random_digits)
-    with pytest.raises(InputError, match=r"FashionMNIST.*MNIST.*give the folder of one"):
+    with pytest.raises(InputError, match=r"FashionMNIST.*MNIST.*give a folder that has one"):
         data.load_mnist(tmp_path)
 
 
@@ -93,78 +92,124 @@ def test_training_batches_are_all_images_once_in_each_of_many_random_orders(rand
 
 
 @pytest.fixture
-def kept(monkeypatch, tmp_path):
-    """Where MNIST is kept: nowhere yet."""
-    path = tmp_path / "datasets" / "mnist.npz"
-    monkeypatch.setattr(data, "KERAS_FILE", path)
-    return path
+def keras_copy(monkeypatch, random_digits):
+    """Keras's loader: it has the random digits, or it raises the chosen error."""
+
+    def load_data():
+        keras_copy.timeout = socket.getdefaulttimeout()
+        if keras_copy.error:
+            raise keras_copy.error
+        x_train, y_train, x_test, y_test = random_digits.values()
+        return (x_train, y_train), (x_test, y_test)
+
+    keras_copy = SimpleNamespace(error=None)
+    monkeypatch.setattr(keras.datasets.mnist, "load_data", load_data)
+    return keras_copy
 
 
-def test_mnist_is_downloaded_once(kept, random_npz, random_digits, monkeypatch, capsys):
-    monkeypatch.setattr(data, "KERAS_URL", random_npz.as_uri())
+def test_mnist_is_taken_from_keras(keras_copy, random_digits):
     loaded = data.load_mnist()
     assert_same(loaded, random_digits)
     assert (loaded.name, loaded.bundled) == ("MNIST", False)
-    assert capsys.readouterr() == (f"Downloading MNIST (11 MB) to {kept}\n", "")
-    assert_same(data.load_mnist(), random_digits)
-    assert capsys.readouterr() == ("", "")
 
 
-def test_a_slow_download_says_every_five_seconds_how_far_it_is(tmp_path, monkeypatch, capsys):
-    clock = SimpleNamespace(monotonic=itertools.count(0, 2).__next__)  # 2 s from look to look
-    monkeypatch.setattr(data, "time", clock)
-    data.download(data.BUNDLED_FILE.as_uri(), tmp_path / "x.npz")
-    printed = capsys.readouterr().out.splitlines()[1:]
-    assert printed == [f"0.{tenths} MB downloaded" for tenths in (3, 6, 8)]
+def test_a_silent_server_is_given_up(keras_copy):
+    data.load_mnist()
+    assert keras_copy.timeout == data.DOWNLOAD_TIMEOUT
+    assert socket.getdefaulttimeout() is None
 
 
 @pytest.mark.parametrize(
-    ("server", "reason"),
+    ("error", "reason"),
     [
-        ("missing", "No such file or directory"),
-        ("cut", "part: not an .npz"),
-        ("http://localhost:port", "nonnumeric port: 'port'"),
-        ("silent", "timed out"),
+        (
+            Exception("URL fetch failure on https://x: None -- [Errno 111] refused"),
+            "[Errno 111] r",
+        ),
+        (TimeoutError("timed out"), "timed out"),
+        (ValueError("Incomplete or corrupted file detected."), "Incomplete or corrupted"),
+        (PermissionError(13, "Permission denied", "/.keras"), "Permission denied: '/.keras'"),
     ],
 )
-def test_bundled_digits_are_taken_where_mnist_cannot_be_had(
-    kept, random_npz, tmp_path, monkeypatch, capsys, server, reason
-):
-    (tmp_path / "cut").write_bytes(random_npz.read_bytes()[:20_000])
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # it never answers
-        url = f"http://127.0.0.1:{silent.getsockname()[1]}" if server == "silent" else server
-        url = url if "http" in url else (tmp_path / server).as_uri()
-        monkeypatch.setattr(data, "KERAS_URL", url)
-        monkeypatch.setattr(data, "DOWNLOAD_TIMEOUT", 0.1)
-        assert data.load_mnist().bundled
+def test_bundled_digits_are_taken_where_mnist_cannot_be_had(keras_copy, capsys, error, reason):
+    keras_copy.error = error
+    assert data.load_mnist().bundled
     (complaint,) = capsys.readouterr().err.splitlines()
     assert complaint.startswith("MNIST cannot be downloaded (")
     assert reason in complaint
     assert complaint.endswith("own copy, give --data PATH")
-    assert list(kept.parent.iterdir()) == []
 
 
-def test_a_damaged_copy_is_named(kept):
-    kept.parent.mkdir()
-    kept.write_text("damaged")
-    with pytest.raises(InputError, match=r"mnist.npz: not .*; delete it"):
-        data.load_mnist()
-
-
-def test_mnist_is_taken_and_kept_where_keras_does_it(tmp_path, random_npz):
-    """Keras reads KERAS_HOME when it is imported, as data.py does."""
-    address, name = data.KERAS_URL.rsplit("/", 1)
-    source = inspect.getsource(keras.datasets.mnist.load_data)
-    assert f'"{address}/"' in source
-    assert f'"{name}"' in source
-    kept = tmp_path / "datasets" / "mnist.npz"
-    kept.parent.mkdir()
-    kept.write_bytes(random_npz.read_bytes())
+def test_no_progress_bar_is_written_to_a_file(tmp_path, random_npz):
     code = (
-        "import data, keras, os; file = keras.utils.get_file('mnist.npz', data.KERAS_URL);"
-        "print(os.path.samefile(file, data.KERAS_FILE))"
+        "import data, keras; keras.datasets.mnist.load_data = lambda: keras.utils.get_file("
+        f"'x.npz', {random_npz.as_uri()!r}); data.load_mnist()"
     )
-    assert run("-c", code, cwd=tmp_path, KERAS_HOME="~").stdout == "True\n"
+    assert run("-c", code, cwd=tmp_path).stdout == ""
+    assert (tmp_path / "datasets" / "x.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("metrics", "expected"),
+    [
+        (None, "MNIST"),  # a model from elsewhere
+        ("no JSON", "MNIST"),
+        ("[]", "MNIST"),
+        ("{}", "MNIST"),
+        ('{"data": null, "bundled_digits": false}', "MNIST"),
+        ('{"data": "here.npz", "bundled_digits": false}', "here.npz"),
+        ('{"data": null, "bundled_digits": true}', "the bundled digits"),
+    ],
+)
+def test_test_images_are_those_of_the_data_that_the_model_was_trained_on(
+    keras_copy, tmp_path, random_npz, monkeypatch, metrics, expected
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(random_npz, "here.npz")
+    if metrics:
+        Path("metrics.json").write_text(metrics)
+    assert data.load_test_data(None, "model.keras").name == expected
+    assert data.load_test_data(data.BUNDLED_FILE, "model.keras").name == "mnist-5k.npz"
+
+
+def test_bundled_digits_do_not_test_a_model_that_has_seen_them(keras_copy, tmp_path):
+    keras_copy.error = TimeoutError("timed out")
+    with pytest.raises(InputError, match=r"MNIST is missing.* give --data PATH"):
+        data.load_test_data(None, tmp_path / "model.keras")
+
+
+def test_emnists_names_are_found(tmp_path, random_digits):
+    write_idx_folder(tmp_path, random_digits, compress=True)
+    for path in tmp_path.iterdir():
+        path.rename(path.with_name(f"emnist-digits-{path.name.replace('t10k', 'test')}"))
+    assert_same(data.load_mnist(tmp_path), random_digits)
+
+
+@pytest.mark.parametrize("shape", [(784,), (28, 28, 1)])
+def test_other_shapes_of_images_are_taken(tmp_path, random_digits, shape):
+    reshaped = {
+        name: x.reshape(len(x), *shape * (x.ndim > 1)) for name, x in random_digits.items()
+    }
+    np.savez(tmp_path / "x.npz", **reshaped)
+    assert_same(data.load_mnist(tmp_path / "x.npz"), random_digits)
+
+
+@pytest.mark.parametrize(
+    ("change", "warning"),
+    [
+        (lambda x: x, ""),
+        (lambda x: 255 - x, "the digits look black on white"),
+        (lambda x: x.swapaxes(1, 2), "the digits look turned or mirrored"),
+        (lambda x: x[:, ::-1, ::-1], "the digits look turned or mirrored"),
+    ],
+)
+def test_unusual_digits_are_warned_of(tmp_path, bundled_digits, capsys, change, warning):
+    arrays = dict(zip(data.ARRAY_NAMES, bundled_digits, strict=False))
+    np.savez(tmp_path / "x.npz", **arrays | {"x_train": change(arrays["x_train"])})
+    data.load_mnist(tmp_path / "x.npz")
+    complaint = capsys.readouterr().err
+    assert warning in complaint
+    assert bool(warning) == bool(complaint)
 
 
 def test_bundled_digits_are_balanced_and_mixed(bundled_digits):

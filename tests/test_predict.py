@@ -13,7 +13,6 @@ import data
 import plots
 import predict
 import window
-from cli import InputError
 from conftest import ROOT, run
 from photos import Digit
 
@@ -81,36 +80,6 @@ def test_few_images_without_mistakes(
     assert (len(drawn[1]), drawn[-1]) == (5, "Test images of few.npz")
     _, printed = predict_main("--mistakes", "--data", file)
     assert printed.err.endswith("error: no mistakes to show: all 5 are read correctly\n")
-
-
-@pytest.mark.parametrize(
-    ("metrics", "expected"),
-    [
-        (None, "MNIST"),  # a model from elsewhere
-        ("no JSON", "MNIST"),
-        ("[]", "MNIST"),
-        ("{}", "MNIST"),
-        ('{"data": null, "bundled_digits": false}', "MNIST"),
-        ('{"data": "here.npz", "bundled_digits": false}', "here.npz"),
-        ('{"data": null, "bundled_digits": true}', "the bundled digits"),
-        ('{"data": "gone.npz", "bundled_digits": false}', "gone.npz, .*; give --data PATH"),
-        ('{"data": null, "bundled_digits": false}', "MNIST is missing.* give --data PATH"),
-    ],
-)
-def test_where_test_images_are_from(tmp_path, random_npz, monkeypatch, metrics, expected):
-    monkeypatch.chdir(tmp_path)
-    shutil.copy(random_npz, "here.npz")
-    kept = Path("gone.npz" if "missing" in expected else "here.npz").absolute()
-    monkeypatch.setattr(data, "KERAS_FILE", kept)
-    monkeypatch.setattr(data, "KERAS_URL", kept.as_uri())
-    if metrics:
-        Path("metrics.json").write_text(metrics)
-    try:
-        loaded = data.load_test_data(None, "model.keras").name
-    except InputError as error:
-        loaded = str(error)
-    assert re.fullmatch(expected, loaded)
-    assert data.load_test_data(data.BUNDLED_FILE, "model.keras").name == "mnist-5k.npz"
 
 
 def written(*lines):

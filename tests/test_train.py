@@ -5,6 +5,7 @@ import json
 import platform
 import re
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,10 @@ import data
 import model
 import plots
 import train
+from augmentation import RandomAugmentation, keras, tf
 from conftest import ROOT, run, short_run
+
+HISTORY = ("accuracy", "loss", "val_accuracy", "val_loss")
 
 
 def saved_metrics(folder):
@@ -24,20 +28,6 @@ def saved_history(folder):
     """The rows of history.csv, whose values are numbers."""
     with open(folder / "history.csv") as file:
         return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
-
-
-def test_recall_of_a_digit_that_does_not_occur_is_none():
-    y_true, y_pred = np.array([0, 1, 1, 9], np.uint8), np.array([0, 1, 7, 4])
-    matrix = train.confusion_matrix(y_true, y_pred)
-    assert train.recall_per_digit(matrix) == [1, 0.5] + [None] * 7 + [0]
-
-
-@pytest.mark.parametrize(
-    ("images", "batch_size", "steps"),
-    [(40, 128, 468), (60_000, 128, 468), (70_000, 128, 546), (40, 60_000, 1)],
-)
-def test_an_epoch_has_60_000_images_or_all_of_a_larger_set(images, batch_size, steps):
-    assert train.count_steps(images, batch_size) == steps
 
 
 def test_what_is_printed_and_that_a_seed_repeats_it(random_npz, tmp_path, capfd):
@@ -82,45 +72,82 @@ def test_validation_uses_no_test_image(random_digits, tmp_path, capsys):
 
     # The saved model is compiled, and gives what was measured on these images.
     x, y = random_digits["x_train"][30:], random_digits["y_train"][30:]
-    saved = model.keras.models.load_model(tmp_path / "model.keras")
+    saved = keras.models.load_model(tmp_path / "model.keras")
     loss, accuracy = saved.evaluate(x / 255, y, verbose=0)
     assert metrics["validation_loss"] == pytest.approx(loss, rel=1e-4)
     assert metrics["validation_accuracy"] == pytest.approx(accuracy)
 
 
-def test_options_reach_the_training_and_the_metrics(random_npz, tmp_path, monkeypatch):
-    models, drawn = [], {}
+def test_an_epoch_has_all_images_of_a_large_data_set(random_digits, tmp_path, capsys):
+    many, labels = np.resize(random_digits["x_train"], (60_999, 28, 28)), np.zeros(60_999, int)
+    arrays = dict(x_train=many, y_train=labels, x_test=many[:9], y_test=labels[:9])
+    np.savez(tmp_path / "many.npz", **arrays)
+    options = ["--batch-size", "1000", "--epochs", "1", "--no-augment"]
+    assert (
+        train.main(["--data", str(tmp_path / "many.npz"), "--output", str(tmp_path), *options])
+        == 0
+    )
+    assert "Training: 1 epoch of 60 batches of 1000 images" in capsys.readouterr().out
 
-    def fit(training_model, *_, **__):
-        """Nothing is trained."""
-        models.append(training_model)
-        return {key: [0.5] for key in ("accuracy", "loss", "val_accuracy", "val_loss")}, 1.0
 
-    def keep(path, *arguments):
-        drawn[path.stem] = arguments
+@pytest.fixture
+def untrained_run(random_npz, tmp_path, monkeypatch):
+    """Run train.py with options but without training; returns what it builds and plots."""
 
-    monkeypatch.chdir(random_npz.parent)
-    monkeypatch.setattr(train, "fit", fit)
-    monkeypatch.setattr(plots, "plot_training_curves", keep)
-    monkeypatch.setattr(plots, "plot_confusion_matrix", keep)
-    for augment in ("--augment", "--no-augment"):
-        options = ["--learning-rate", "0.02", "--seed", "3", augment]
-        assert train.main([*short_run(random_npz.name, tmp_path), *options]) == 0
-        assert drawn["training_curves"][1:] == ("test", "random.npz", augment == "--augment")
-    matrix, title = drawn["confusion_matrix"]
+    def run(*options):
+        run.drawn = {}
+
+        def fit(training_model, *_, **__):
+            run.training_model = training_model
+            return SimpleNamespace(history={key: [0.5] for key in HISTORY})
+
+        def keep(path, *arguments):
+            run.drawn[path.stem] = arguments
+
+        monkeypatch.chdir(random_npz.parent)
+        monkeypatch.setattr(keras.Sequential, "fit", fit)
+        monkeypatch.setattr(plots, "plot_training_curves", keep)
+        monkeypatch.setattr(plots, "plot_confusion_matrix", keep)
+        assert train.main(["--data", random_npz.name, "--output", str(tmp_path), *options]) == 0
+        run.metrics = saved_metrics(tmp_path)
+        return run
+
+    return run
+
+
+def test_options_reach_the_training(untrained_run):
+    run = untrained_run("--learning-rate", "0.02", "--seed", "3", "--no-augment")
+    keras.utils.set_random_seed(3)
+    model.build_model()
+    same = model.build_training_model(model.build_model(), [], 0.02, 10, 468)
+    np.testing.assert_array_equal(run.training_model.get_weights()[0].shape, (784, 128))
+    run.training_model.optimizer.iterations.assign(468)  # the end of the rise
+    assert float(run.training_model.optimizer.learning_rate) == pytest.approx(0.02)
+    assert len(same.layers) == len(run.training_model.layers)
+
+
+@pytest.mark.parametrize("augment", [True, False])
+def test_augmentation_can_be_left_out(untrained_run, augment):
+    run = untrained_run("--augment" if augment else "--no-augment")
+    first = run.training_model.layers[0]
+    assert isinstance(first, RandomAugmentation) == augment
+    assert (run.metrics["ones_with_flag"] > 0) == augment
+    assert run.drawn["training_curves"][1:] == ("test", "random.npz", augment)
+
+
+def test_confusion_matrix_is_plotted_and_kept(untrained_run):
+    run = untrained_run()
+    matrix, title = run.drawn["confusion_matrix"]
     assert (matrix.sum(axis=1).tolist(), title) == ([2] * 10, "Test images of random.npz")
-    augmented, plain = models
-    assert len(augmented.layers) == len(plain.layers) + 1
-    model.keras.utils.set_random_seed(3)
-    same = model.build_training_model(2, 100, augment=False, learning_rate=0.02)
-    np.testing.assert_array_equal(same.get_weights()[0], plain.get_weights()[0])
-    plain.optimizer.iterations.assign(20)  # the end of the warm-up, a tenth of the run
-    assert float(plain.optimizer.learning_rate) == pytest.approx(0.02)
-    expected = dict(epochs=2, batch_size=600, learning_rate=0.02, augment=False, seed=3)
+    assert run.metrics["confusion_matrix"] == matrix.tolist()
+
+
+def test_metrics_have_the_options_and_the_versions(untrained_run, random_npz):
+    metrics = untrained_run("--epochs", "1", "--seed", "3", "--batch-size", "600").metrics
+    expected = dict(epochs=1, batch_size=600, learning_rate=0.01, augment=True, seed=3)
     expected |= dict(data=str(random_npz), dataset="random.npz", bundled_digits=False)
-    metrics = saved_metrics(tmp_path)
     assert expected.items() <= metrics.items()
-    modules = dict(tensorflow=model.tf, keras=model.keras, numpy=np)
+    modules = dict(tensorflow=tf, keras=keras, numpy=np)
     versions = {name: module.__version__ for name, module in modules.items()}
     assert metrics["versions"] == {"python": platform.python_version(), **versions}
 
@@ -130,9 +157,9 @@ def test_whole_run_on_the_bundled_digits(bundled_run):
     assert result.returncode == 0, result.stderr
     (warning,) = result.stderr.splitlines()
     assert warning.startswith("MNIST cannot be downloaded")
-    _, first, *_, last = result.stdout.splitlines()  # above it stands what was tried
+    first, *_, last = result.stdout.splitlines()
     assert first == "Data: the bundled digits, 4,000 training images, 1,000 test images"
-    assert ", learning rate up to 0.01, with augmentation\nEpoch  1/10: " in result.stdout
+    assert re.search(r"0.01, augmentation, flags on \d\d ones\nEpoch  1/10: ", result.stdout)
     rows, metrics = saved_history(folder / "outputs"), saved_metrics(folder / "outputs")
     assert last == f"Test Accuracy: {metrics['test_accuracy']:.4f} on the bundled digits"
     assert metrics["test_accuracy"] > 0.95
@@ -150,10 +177,10 @@ def test_whole_run_on_the_bundled_digits(bundled_run):
 def test_metrics_are_those_of_the_saved_model(bundled_run, bundled_digits, trained_model):
     metrics, y_true = saved_metrics(bundled_run[0] / "outputs"), bundled_digits.y_eval
     y_pred = trained_model(data.normalize(bundled_digits.x_eval)).numpy().argmax(axis=1)
-    assert metrics["test_errors"] == np.sum(y_true != y_pred)
     assert metrics["test_accuracy"] == pytest.approx(np.mean(y_true == y_pred))
-    recall = [np.mean(y_pred[y_true == digit] == digit) for digit in range(10)]
-    assert metrics["recall_per_digit"] == pytest.approx(recall)
+    pairs = np.transpose([y_true, y_pred]).tolist()
+    matrix = [[pairs.count([row, column]) for column in range(10)] for row in range(10)]
+    assert metrics["confusion_matrix"] == matrix
 
 
 def test_saved_model_has_four_layers_and_needs_nothing_of_the_project(trained_file):
