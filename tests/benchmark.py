@@ -1,11 +1,13 @@
 """Measure what the README's tables of results state, and print them.
 
     python tests/benchmark.py training --data mnist.npz
+    python tests/benchmark.py recipe --data mnist.npz
     python tests/benchmark.py reading --data mnist.npz outputs/model.keras ...
 
-"training" measures train.py against a plain Keras loop. Every run is a process of its own, and
-the runs take turns, so that whatever else the machine does falls on all of them alike.
-"reading" measures how well the given models read pictures. Run this by hand.
+"training" measures train.py against a plain Keras loop, "recipe" each step between them. Each
+run is a process of its own, and the runs take turns, so that whatever else the machine does
+falls on all of them alike. "reading" measures how well the given models read pictures. Run this
+by hand.
 """
 
 import argparse
@@ -29,22 +31,35 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from data import load_mnist, normalize
+from data import Mnist, batches, hold_out, load_mnist, normalize
+
+EPOCHS, STEPS = 10, 60_000 // 128  # of train.py: epochs, and steps of an epoch
 
 
-def plain_loop(path: str, seed: int, batch_size: int) -> dict:
-    """Train as most tutorials do; returns the accuracy and the time in seconds."""
+def plain_loop(mnist: Mnist, seed: int, batch_size: int) -> tuple[Any, float]:
+    """Train as most tutorials do; returns the model and the time in seconds."""
     from model import build_model, keras
 
-    mnist = load_mnist(path)
-    training = normalize(mnist.x_train).astype("float32"), mnist.y_train
-    test = normalize(mnist.x_eval).astype("float32"), mnist.y_eval
+    x_train, x_eval = (normalize(x).astype("float32") for x in (mnist.x_train, mnist.x_eval))
     keras.utils.set_random_seed(seed)
     model = build_model()
     start = time.perf_counter()
-    model.fit(*training, validation_data=test, epochs=10, batch_size=batch_size, verbose=0)
-    seconds = time.perf_counter() - start
-    _, accuracy = model.evaluate(*test, verbose=0)
+    model.fit(
+        x_train,
+        mnist.y_train,
+        validation_data=(x_eval, mnist.y_eval),
+        epochs=EPOCHS,
+        batch_size=batch_size,
+        verbose=0,
+    )
+    return model, time.perf_counter() - start
+
+
+def plain(path: str, seed: int) -> dict:
+    """Run the plain loop on all training images; returns what train.py's metrics have, too."""
+    mnist = load_mnist(path)
+    model, seconds = plain_loop(mnist, seed, batch_size=32)
+    _, accuracy = model.evaluate(batches(mnist.x_eval, mnist.y_eval), verbose=0)
     return {"test_accuracy": accuracy, "train_seconds": seconds}
 
 
@@ -64,13 +79,124 @@ def train_py(path: str, seed: int, *options: str) -> dict:
 LOOP = "plain Keras loop"
 # Of each row: how many seeds, a function, and its arguments after path and seed.
 RUNS = {
-    LOOP: (5, plain_loop, 32),
-    "plain Keras loop, batches of 128": (5, plain_loop, 128),
+    LOOP: (5, plain),
     "train.py": (5, train_py),
-    "train.py --no-augment": (5, train_py, "--no-augment"),
     "train.py --epochs 40": (3, train_py, "--epochs", "40"),
     "train.py --epochs 100": (3, train_py, "--epochs", "100"),
 }
+
+# From the plain loop to train.py, a step at a time.
+RECIPE = (
+    "batches of 128 instead of 32",
+    "compiled epochs",
+    "learning rate up to 0.01 and down",
+    "batch normalization",
+    "augmentation",
+    "its strength falls to a half",
+    "flags on ones",
+)
+
+
+def follow_recipe(path: str, seed: int, count: int) -> dict:
+    """Train with the first `count` steps of RECIPE; returns mistakes and the time in seconds.
+
+    A sixth of the training images is held out for validation.
+    """
+    test = load_mnist(path)
+    mnist = hold_out(test, len(test.x_train) // 6)
+    if count < 2:
+        model, seconds = plain_loop(mnist, seed, 128 if count else 32)
+    else:
+        model, seconds = compiled_loop(mnist, seed, *(step < count for step in range(2, 7)))
+    y_pred = {
+        "validation": model.predict(batches(mnist.x_eval, mnist.y_eval), verbose=0).argmax(
+            axis=1
+        ),
+        "test": model.predict(batches(test.x_eval, test.y_eval), verbose=0).argmax(axis=1),
+    }
+    return {
+        "validation": int((y_pred["validation"] != mnist.y_eval).sum()),
+        "test": int((y_pred["test"] != test.y_eval).sum()),
+        "seconds": seconds,
+    }
+
+
+def compiled_loop(
+    mnist: Mnist,
+    seed: int,
+    scheduled: bool,
+    normalized: bool,
+    augmented: bool,
+    falling: bool,
+    flagged: bool,
+) -> tuple[Any, float]:
+    """Train as train.py does, with some of its steps left out."""
+    import augmentation
+    from model import (
+        build_model,
+        build_training_model,
+        fold_batch_normalization,
+        keras,
+        learning_rate_schedule,
+    )
+
+    keras.utils.set_random_seed(seed)
+    x_train, layers = mnist.x_train, []
+    if flagged:
+        x_train = augmentation.add_flags(x_train, mnist.y_train, seed)
+    if not falling:
+        augmentation.FINAL_STRENGTH = 1
+    if augmented:
+        layers = [augmentation.RandomAugmentation(EPOCHS * STEPS)]
+    model = learner = build_model()
+    if normalized:
+        learner = build_training_model(model, layers, 0.01, EPOCHS, STEPS)
+    else:
+        model.compile(
+            keras.optimizers.Adam(
+                learning_rate_schedule(0.01, EPOCHS * STEPS) if scheduled else 0.001
+            ),
+            "sparse_categorical_crossentropy",
+            metrics=["accuracy"],
+            jit_compile=True,
+            steps_per_execution=STEPS,
+        )
+    evaluation = batches(mnist.x_eval, mnist.y_eval)
+    start = time.perf_counter()
+    learner.evaluate(evaluation, verbose=0)
+    learner.fit(
+        batches(x_train, mnist.y_train, 128, training=True),
+        validation_data=evaluation,
+        epochs=EPOCHS,
+        steps_per_epoch=STEPS,
+        shuffle=False,
+        verbose=0,
+    )
+    seconds = time.perf_counter() - start
+    if normalized:
+        fold_batch_normalization(learner, model)
+    return model, seconds
+
+
+def measure_recipe(path: str, seeds: int = 5) -> None:
+    """Take the steps of RECIPE in turn, a seed after the other, and print their table."""
+    names = [LOOP, *RECIPE]
+    results: list[list[dict]] = [[] for _ in names]
+    for seed in range(seeds):
+        for count, name in enumerate(names):
+            results[count].append(in_fresh_process(follow_recipe, path, seed, count))
+            print(name, seed, results[count][-1], file=sys.stderr)
+    print("| step | validation errors | test errors | time |\n|---|---|---|---|")
+    for count, (name, runs) in enumerate(zip(names, results, strict=True)):
+        validation, test, seconds = (
+            [run[key] for run in runs] for key in ("validation", "test", "seconds")
+        )
+        print(
+            f"| {'+ ' if count else ''}{name} "
+            f"| {statistics.mean(validation):.0f} ± {statistics.stdev(validation):.0f} "
+            f"| {statistics.mean(test):.0f} ± {statistics.stdev(test):.0f} "
+            f"| {statistics.mean(seconds):.1f} s |"
+        )
 
 
 def mnist_images(path: str) -> Iterator[tuple[str, str, Any]]:
@@ -201,7 +327,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Measure what the arguments `argv` ask for."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     option = parser.add_argument
-    option("what", choices=["training", "reading"])
+    option("what", choices=["training", "recipe", "reading"])
     option("models", nargs="*", help="models to read with, one a seed")
     option("--data", required=True, help="MNIST as an .npz file")
     option(
@@ -214,6 +340,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_intermixed_args(argv)
     if args.what == "training":
         measure_training(args.data)
+    elif args.what == "recipe":
+        measure_recipe(args.data)
     elif args.models:
         print("\n".join(reading_accuracy(args.data, args.models, args.pictures)))
     else:

@@ -4,13 +4,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import augmentation
 import benchmark
 from data import ARRAY_NAMES
 
 
 def test_training_takes_the_runs_in_turn(monkeypatch, capsys, random_npz):
-    calls, loop, train_py = [], benchmark.plain_loop, benchmark.train_py
+    calls, loop, train_py = [], benchmark.plain, benchmark.train_py
     measured = {}
+
+    monkeypatch.setattr(benchmark, "EPOCHS", 1)
 
     def measure(function, path, seed, *options):
         calls.append((function, seed))
@@ -23,7 +26,7 @@ def test_training_takes_the_runs_in_turn(monkeypatch, capsys, random_npz):
         return measured[function] | result
 
     quick = ["--no-augment", "--epochs", "1", "--batch-size", "6000"]
-    runs = {benchmark.LOOP: (3, loop, 32), "train.py": (2, train_py, *quick)}
+    runs = {benchmark.LOOP: (3, loop), "train.py": (2, train_py, *quick)}
     monkeypatch.setattr(benchmark, "RUNS", runs)
     monkeypatch.setattr(benchmark, "in_fresh_process", measure)
     benchmark.main(["training", "--data", str(random_npz)])
@@ -33,6 +36,28 @@ def test_training_takes_the_runs_in_turn(monkeypatch, capsys, random_npz):
     assert table.splitlines()[-1] == expected
     with pytest.raises(RuntimeError, match="status 2"):
         train_py("nowhere.npz", 0)
+
+
+def test_recipe_follows_one_step_after_another(monkeypatch, capsys):
+    def measure(function, path, seed, count):
+        assert (function, path) == (benchmark.follow_recipe, "mnist.npz")
+        return {"validation": 200 - 10 * count + seed, "test": 100, "seconds": 5 + count}
+
+    monkeypatch.setattr(benchmark, "in_fresh_process", measure)
+    benchmark.main(["recipe", "--data", "mnist.npz"])
+    _, _, first, *_, last = capsys.readouterr().out.splitlines()
+    assert first == "| plain Keras loop | 202 ± 2 | 100 ± 0 | 5.0 s |"
+    assert last == "| + flags on ones | 132 ± 2 | 100 ± 0 | 12.0 s |"
+
+
+@pytest.mark.parametrize("count", [0, 3, 7])
+def test_steps_of_the_recipe_train(random_npz, monkeypatch, count):
+    monkeypatch.setattr(augmentation, "FINAL_STRENGTH", augmentation.FINAL_STRENGTH)
+    monkeypatch.setattr(benchmark, "EPOCHS", 1)
+    monkeypatch.setattr(benchmark, "STEPS", 5)
+    results = benchmark.follow_recipe(str(random_npz), 0, count)
+    assert 0 <= results["validation"] <= 6
+    assert 0 <= results["test"] <= 20
 
 
 def test_reading_measures_all_pictures(tmp_path, capsys, trained_file, bundled_digits):
