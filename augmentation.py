@@ -23,7 +23,7 @@ FINAL_STRENGTH = 0.5  # share of the ranges that is left at the end of a run
 FLAG_SHARE = 0.15  # of the ones; with twice as many, other digits are read worse
 FLAG_ANGLE = 25, 62  # from the vertical, downwards to the left; a wider angle makes a 7
 MIN_ANGLE_TO_STEM = 18  # a smaller angle fills with ink
-FLAG_LENGTH = 0.2, 0.5
+FLAG_LENGTH = 0.2, 0.7
 FOOT_SHARE = 1 / 3  # of the ones with a flag
 FOOT_LENGTH = 0.3, 0.7
 
