@@ -11,7 +11,6 @@ import os
 import re
 import socket
 import sys
-import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -34,9 +33,7 @@ IDX_NAMES = {
     "y_test": r"(^|-)(t10k|test)-labels[-.]idx",
 }
 DOWNLOAD_TIMEOUT = 5  # seconds without an answer, for each of the server's ten addresses
-EVALUATION_BATCH_SIZE = 1000  # images: the fewer batches, the less overhead
-PREFETCHED_BATCHES = 2
-MIN_LIKENESS = 0.9  # correlation with the bundled digits: other things have less
+MIN_LIKENESS = 0.9  # correlation with the bundled digits: images of other things stay below
 
 
 class Mnist(NamedTuple):
@@ -47,8 +44,8 @@ class Mnist(NamedTuple):
     x_eval: np.ndarray  # the test set or, after `hold_out`, the validation images
     y_eval: np.ndarray
     name: str  # for printed lines and plot titles
-    split: str = "test"  # or "validation", after `hold_out`
-    bundled: bool = False  # the bundled digits, not the whole of MNIST
+    split: str = "test"  # what x_eval is: "test" or "validation"
+    bundled: bool = False  # only the bundled part of MNIST
 
 
 def load_mnist(path: str | Path | None = None) -> Mnist:
@@ -76,16 +73,14 @@ def load_from_keras() -> Mnist:
     with quiet_import():
         import keras
 
-    if (
-        not sys.stdout.isatty()
-    ):  # Keras's progress bar would fill a file with control characters
+    if not sys.stdout.isatty():  # a progress bar fills a file with control characters
         keras.config.disable_interactive_logging()
     usual_timeout = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)  # Keras would wait for ever
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)  # else Keras waits without limit
     try:
         train, test = keras.datasets.mnist.load_data()
     except Exception as error:  # Keras raises a bare Exception if a download fails
-        reason = str(error).split(" -- ")[-1]  # before it stands the address
+        reason = str(error).split(" -- ")[-1]  # what follows the address
         warn(
             f"MNIST cannot be downloaded ({reason}): using the bundled digits instead; "
             "to use your own copy, give --data PATH"
@@ -104,7 +99,7 @@ def load_bundled() -> Mnist:
 def load_test_data(path: str | None, model_path: str) -> Mnist:
     """Load `path`, or else the data that metrics.json beside the model names, or else MNIST.
 
-    Raises InputError if MNIST is missing: the model may have learned the bundled digits.
+    Raises InputError if only the bundled digits are there: the model may have learned them.
     """
     if path is None:
         with suppress(OSError, ValueError, KeyError, TypeError):  # a model from elsewhere
@@ -126,50 +121,32 @@ def hold_out(mnist: Mnist, count: int) -> Mnist:
 
     Raises InputError if no training images are left.
     """
-    total = len(mnist.x_train)
-    if count >= total:
-        raise InputError(f"--validation {count} leaves none of the {total:,} training images")
-    x_train, x_eval = np.split(mnist.x_train, [total - count])
-    y_train, y_eval = np.split(mnist.y_train, [total - count])
+    if count >= len(mnist.x_train):
+        raise InputError(
+            f"--validation {count} leaves none of the {len(mnist.x_train):,} training images"
+        )
+    x_train, x_eval = np.split(mnist.x_train, [-count])
+    y_train, y_eval = np.split(mnist.y_train, [-count])
     return Mnist(x_train, y_train, x_eval, y_eval, mnist.name, "validation", mnist.bundled)
 
 
 def normalize(images: np.ndarray) -> np.ndarray:
-    """Scale pixels from integers in [0, 255] to [0, 1].
-
-    An array becomes float64, a tensor float32.
-    """
+    """Scale pixels from uint8 in [0, 255] to floats in [0, 1]."""
     return images / 255
 
 
-def batches(
-    x: np.ndarray,
-    y: np.ndarray,
-    batch_size: int = EVALUATION_BATCH_SIZE,
-    training: bool = False,
-) -> "tf.data.Dataset":
-    """Batches of normalised images and their labels, from uint8 (n, 28, 28) and (n,).
+def training_batches(x: np.ndarray, y: np.ndarray, batch_size: int) -> "tf.data.Dataset":
+    """Endless batches of normalised images and their labels, from uint8 (n, 28, 28) and (n,).
 
-    For evaluation, each image comes once, in order. For training, the batches never end. Each
-    pass over the images has a new random order. A batch may span two passes, so all batches
-    have the same size.
+    Each pass over the images has a new random order. A batch may span two passes.
     """
-    import tensorflow as tf  # it takes seconds, and reading files does not need it
+    import tensorflow as tf  # here: it takes seconds, and reading files does not need it
 
     images, labels = tf.constant(x), tf.constant(y)
-    if training:
-        order = tf.data.Dataset.from_tensors(tf.range(len(x))).repeat().map(tf.random.shuffle)
-        order = order.rebatch(batch_size, drop_remainder=True)
-    else:
-        order = tf.data.Dataset.range(len(x)).batch(batch_size)
-    # Autotuning is off: with it, an iterator sometimes waits 3 s at its end for a thread.
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return (
-        order.map(lambda i: (normalize(tf.gather(images, i)), tf.gather(labels, i)))
-        .prefetch(PREFETCHED_BATCHES)
-        .with_options(options)
-    )
+    order = tf.data.Dataset.from_tensors(tf.range(len(x))).repeat().map(tf.random.shuffle)
+    order = order.rebatch(batch_size, drop_remainder=True)  # a fixed size, as XLA needs it
+    pairs = order.map(lambda i: (normalize(tf.gather(images, i)), tf.gather(labels, i)))
+    return pairs.prefetch(2)
 
 
 def read_npz(path: str | Path) -> dict[str, np.ndarray]:
@@ -189,38 +166,32 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def read_idx_folder(folder: Path) -> dict[str, np.ndarray]:
-    """The arrays of the four IDX files in a folder or in folders below it."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {name: read_idx(find_idx_file(folder, paths, name)) for name in ARRAY_NAMES}
-
-
-def find_idx_file(folder: Path, paths: list[Path], name: str) -> Path:
-    """Of the files `paths` below `folder`, the nearest to it that has the array `name`."""
-    found = [path for path in paths if re.search(IDX_NAMES[name], path.name)]
-    if not found:
-        present = ", ".join(path.name for path in paths[:5]) or "nothing"
-        raise InputError(f"{folder}: no IDX file of {name} in it or below; it has {present}")
-    depth = min(len(path.parts) for path in found)
-    nearest = [path for path in found if len(path.parts) == depth]
-    if len({str(path).removesuffix(".gz") for path in nearest}) > 1:
-        raise InputError(
-            f"{folder}: both {nearest[0]} and {nearest[-1]}; give a folder that has one of them"
-        )
-    return nearest[0]
+    """The arrays of the four IDX files that are nearest to a folder, in it or below."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    arrays = {}
+    for name, pattern in IDX_NAMES.items():
+        found = [path for path in files if re.search(pattern, path.name)]
+        depth = min((len(path.parts) for path in found), default=0)
+        nearest = {str(p).removesuffix(".gz"): p for p in found if len(p.parts) == depth}
+        if len(nearest) != 1:
+            present = ", ".join(nearest or [path.name for path in files[:5]]) or "nothing"
+            raise InputError(f"{folder}: expected one IDX file of {name}, found {present}")
+        arrays[name] = read_idx(*nearest.values())
+    return arrays
 
 
 def read_idx(path: Path) -> np.ndarray:
     """An IDX file: bytes 0, 0, 8 (uint8) and the number of dimensions, the sizes, the data."""
     raw = path.read_bytes()
     try:
-        if raw.startswith(b"\x1f\x8b"):  # gzip's; some downloads lose the .gz of the name
+        if raw.startswith(b"\x1f\x8b"):  # gzip, even if the name lacks .gz
             raw = gzip.decompress(raw)
         dimensions, start = raw[3], 4 + 4 * raw[3]
         shape = np.frombuffer(raw[:start], ">u4", offset=4).tolist()
         if raw[:3] != b"\0\0\x08" or len(shape) != dimensions:
             raise ValueError("wrong header")
         return np.frombuffer(raw, np.uint8, offset=start).reshape(shape)
-    except (OSError, EOFError, zlib.error, IndexError, ValueError) as error:
+    except Exception as error:  # gzip and NumPy raise many kinds
         raise InputError(
             f"{path}: damaged, or no IDX file of bytes ({error}); copy or download it again"
         ) from error
@@ -232,11 +203,12 @@ def check_arrays(arrays: dict[str, np.ndarray], source: str | Path) -> list[np.n
     for split in ("train", "test"):
         x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
         images, labels = f"{source}: x_{split}", f"{source}: y_{split}"
-        if len(x.shape) < 2 or len(x) == 0 or math.prod(x.shape[1:]) != 784:
+        if math.prod(x.shape[1:]) != 784 or len(x) == 0:
             raise InputError(f"{images} has shape {x.shape}, expected (n, 28, 28), n above 0")
         if x.dtype != np.uint8 or x.max() <= 1:
             raise InputError(
-                f"{images} has {x.dtype} pixels up to {x.max():.4g}, expected uint8 up to 255"
+                f"{images} has {x.dtype} pixels from {x.min():.4g} to {x.max():.4g}, expected "
+                "uint8 from 0 to 255"
             )
         if y.shape != (len(x),):
             raise InputError(f"{labels} has shape {y.shape}, expected ({len(x)},) as x_{split}")
@@ -259,9 +231,13 @@ def warn_if_turned(mnist: Mnist, source: str | Path) -> None:
         for x, y, *_ in (mnist, bundled)
     )
     turned = [np.rot90(means, n, axes=(1, 2)) for n in range(4)]
-    forms = [*turned, *(form.swapaxes(1, 2) for form in turned), -means]
-    likeness = [np.corrcoef(form.ravel(), expected.ravel())[0, 1] for form in forms]
-    best = int(np.argmax(likeness))
-    if best > 0 and likeness[best] > MIN_LIKENESS:
-        what = "black on white" if best == 8 else "turned or mirrored"
-        warn(f"{source}: the digits look {what}; MNIST's are upright and white on black")
+    mirrored = [form.swapaxes(1, 2) for form in turned]
+    forms = {"upright": turned[:1], "black on white": [-means]}
+    forms["turned or mirrored"] = turned[1:] + mirrored
+    likeness = {
+        name: max(np.corrcoef(form.ravel(), expected.ravel())[0, 1] for form in group)
+        for name, group in forms.items()
+    }
+    best = max(likeness, key=likeness.get)
+    if best != "upright" and likeness[best] > MIN_LIKENESS:
+        warn(f"{source}: the digits look {best}; MNIST's are upright and white on black")

@@ -1,4 +1,6 @@
-"""The network, the network that trains it, and loading."""
+"""The network, its form during training, and loading."""
+
+import math
 
 import numpy as np
 
@@ -8,7 +10,7 @@ with quiet_import():
     import keras
 
 WARMUP_SHARE = 0.1  # share of the run in which the learning rate rises to its peak
-MIN_ACCURACY = 0.8  # on MNIST's digits: a model below it was trained on something else
+MIN_ACCURACY = 0.8  # on MNIST's digits: below it, a model was trained on other images
 
 
 def build_model() -> keras.Sequential:
@@ -28,17 +30,13 @@ def build_model() -> keras.Sequential:
 
 
 def build_training_model(
-    model: keras.Sequential,
-    augmentation: list[keras.Layer],
-    learning_rate: float,
-    epochs: int,
-    steps_per_epoch: int,
+    model: keras.Sequential, augmentation: list[keras.Layer]
 ) -> keras.Sequential:
-    """The network that learns in place of `model`, with augmentation and batch normalization.
+    """The network that is trained instead of `model`: it has layers that help it to learn.
 
-    Batch normalization comes between each dense layer and its activation (Ioffe and Szegedy,
-    "Batch normalization: accelerating deep network training by reducing internal covariate
-    shift", 2015). The learning rate is that of `learning_rate_schedule` with the given peak.
+    Augmentation comes first. Batch normalization comes between each dense layer and its
+    activation (Ioffe and Szegedy, "Batch normalization: accelerating deep network training by
+    reducing internal covariate shift", 2015).
     """
     layers = [keras.Input((28, 28)), *augmentation, keras.layers.Flatten()]
     for dense in model.layers[1:]:
@@ -47,32 +45,18 @@ def build_training_model(
             keras.layers.BatchNormalization(),
             keras.layers.Activation(dense.activation),
         ]
-    training_model = keras.Sequential(layers)
-    # For a network this small, the overhead of a step is several times its arithmetic. So
-    # XLA compiles the step (Keras's default is to do so only on a GPU), and TensorFlow runs
-    # all steps of an epoch without a return to Python.
-    training_model.compile(
-        keras.optimizers.Adam(learning_rate_schedule(learning_rate, epochs * steps_per_epoch)),
-        "sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-        jit_compile=True,
-        steps_per_execution=steps_per_epoch,
-    )
-    # Without this, the first step would create Adam's variables, and TensorFlow would trace the
-    # step twice.
-    training_model.optimizer.build(training_model.trainable_variables)
-    return training_model
+    return keras.Sequential(layers)
 
 
 def learning_rate_schedule(peak: float, steps: int) -> keras.optimizers.schedules.CosineDecay:
-    """Rise linearly to `peak` in the first tenth of `steps`, then fall to 0 along a cosine.
+    """Rise linearly to `peak` in the first part of `steps`, then fall to 0 along a cosine.
 
     After Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts",
     2017 (the cosine), and Goyal et al., "Accurate, large minibatch SGD", 2017 (the rise).
     """
     warmup_steps = round(WARMUP_SHARE * steps)
     return keras.optimizers.schedules.CosineDecay(
-        peak / (warmup_steps + 1),  # from 0, the first step would learn nothing
+        peak / (warmup_steps + 1),  # not 0: the first step would learn nothing
         decay_steps=steps - warmup_steps,
         warmup_target=peak,
         warmup_steps=warmup_steps,
@@ -82,19 +66,17 @@ def learning_rate_schedule(peak: float, steps: int) -> keras.optimizers.schedule
 def fold_batch_normalization(training_model: keras.Sequential, model: keras.Sequential) -> None:
     """Set the weights of `model` so that it predicts like `training_model`, up to rounding.
 
-    After training, batch normalization multiplies each output of a dense layer by a constant
-    and adds another one. Both constants become part of the dense layer's weights (Jacob et
-    al., "Quantization and training of neural networks for efficient integer-arithmetic-only
-    inference", 2018, section 3.2).
+    After training, batch normalization is a scale and a shift of each output of a dense layer.
+    Both go into the weights of the dense layer, so that the saved network has only the four
+    layers of `build_model` (Jacob et al., "Quantization and training of neural networks for
+    efficient integer-arithmetic-only inference", 2018, section 3.2).
     """
-    dense, normalization = (
-        [layer for layer in training_model.layers if isinstance(layer, kind)]
-        for kind in (keras.layers.Dense, keras.layers.BatchNormalization)
-    )
-    for folded, layer, norm in zip(model.layers[1:], dense, normalization, strict=True):
+    kinds = keras.layers.Dense, keras.layers.BatchNormalization
+    learned = [layer for layer in training_model.layers if isinstance(layer, kinds)]
+    for dense, trained, norm in zip(model.layers[1:], learned[::2], learned[1::2], strict=True):
         gamma, beta, mean, variance = norm.get_weights()
         scale = gamma / np.sqrt(variance + norm.epsilon)
-        folded.set_weights([layer.get_weights()[0] * scale, beta - mean * scale])
+        dense.set_weights([trained.get_weights()[0] * scale, beta - mean * scale])
 
 
 def load_model(path: str) -> keras.Model:
@@ -104,18 +86,17 @@ def load_model(path: str) -> keras.Model:
     OSError if the file cannot be read and InputError if it has no such model. Keras's safe
     mode stays on: a file that contains code is refused.
     """
-    with open(path, "rb"):  # Keras reports a missing file at length, and as a ValueError
+    with open(path, "rb"):  # Keras raises a long ValueError for a missing file
         pass
     try:
         loaded = keras.models.load_model(path, compile=False)
-        reshape = keras.layers.Reshape(loaded.input_shape[1:])
-        model = keras.Sequential([keras.Input((28, 28)), reshape, loaded])
-        if model.output_shape != (None, 10):
-            raise ValueError(f"its output is {model.output_shape[1:]}, expected (10,)")
+        shape, outputs = loaded.input_shape[1:], loaded.output_shape[1:]
+        if None in shape or math.prod(shape) != 784 or outputs != (10,):
+            raise ValueError(f"it maps {shape} to {outputs}, expected 28 x 28 pixels to (10,)")
     except Exception as error:  # whatever a damaged or foreign file makes Keras raise
         reason = str(error).strip().split("\n")[0][:200]
         raise InputError(f"{path} is not a usable Keras model: {reason}") from error
-    return model
+    return keras.Sequential([keras.Input((28, 28)), keras.layers.Reshape(shape), loaded])
 
 
 def check_on_digits(model: keras.Model, path: str, x: np.ndarray, y_true: np.ndarray) -> None:

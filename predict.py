@@ -145,11 +145,16 @@ def predict(args: argparse.Namespace) -> None:
     Raises OSError if a file cannot be read or written, and InputError if the model, the data
     or a picture is wrong. If only some pictures are wrong, the others are still saved first.
     """
+    if Path(args.model).with_name("saved_model.pb").exists():
+        raise InputError(f"{Path(args.model).parent} is a SavedModel; save it as a .keras file")
     if not Path(args.model).exists():
         raise InputError(f'{args.model} not found; run "python train.py" first')
-    from model import load_model
+    from model import check_on_digits, load_model
 
     model = load_model(args.model)
+    bundled = data.load_bundled()
+    x, y_true = data.normalize(bundled.x_eval[:100]), bundled.y_eval[:100]
+    check_on_digits(model, args.model, x, y_true)
     with ExitStack() as stack:
         # If an output cannot be written, the run ends here, before any picture is read.
         plot_path = stack.enter_context(replace_file_on_success(args.output))
@@ -411,7 +416,7 @@ def predict_test_images(
     count = count or min(DEFAULT_COUNT, len(x_test))
     if count > len(x_test):
         raise InputError(f"--count {count} is more than the {len(x_test):,} test images")
-    probabilities = model.predict(data.batches(x_test, y_true), verbose=0)
+    probabilities = model.predict(data.normalize(x_test), batch_size=1000, verbose=0)
     y_pred, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     if mistakes:
         shown = most_confident_mistakes(y_true, y_pred, confidence)[:count]

@@ -21,14 +21,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cli import quiet_import, replace_on_success, run_script
-from data import Mnist, batches, hold_out, load_mnist
+from data import Mnist, hold_out, load_mnist, normalize, training_batches
 
 if TYPE_CHECKING:
     from model import keras
 
-# An epoch has about as many images as MNIST's training set, or all of a larger set: a smaller
-# one is repeated. What does not fill the last batch comes first in the next epoch.
+# An epoch has at least this many images, rounded down to whole batches. A smaller data set is
+# repeated. Images that are left over come first in the next epoch.
 MIN_EPOCH_IMAGES = 60_000
+EVALUATION_BATCH_SIZE = 1000  # images: the fewer batches, the less overhead
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,64 +39,82 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def train(args: argparse.Namespace) -> None:
-    """Load, build, fit, fold, evaluate, save and plot, as the arguments say.
+    """Load, build, fit, evaluate, save and plot.
 
     Raises OSError if a file cannot be read or written, and InputError if the data is wrong.
     """
-    with quiet_import():  # it takes seconds, and --help must not wait for it
+    with quiet_import():  # here: it takes seconds, and --help does not need it
         import keras
         import tensorflow as tf
 
     from augmentation import RandomAugmentation, add_flags
-    from model import build_model, build_training_model, fold_batch_normalization
+    from model import (
+        build_model,
+        build_training_model,
+        fold_batch_normalization,
+        learning_rate_schedule,
+    )
     from plots import plot_confusion_matrix, plot_training_curves
 
     mnist = load_mnist(args.data)
     if args.validation:
         mnist = hold_out(mnist, args.validation)
+    x_train, y_train, x_eval, y_eval, *_ = mnist
+    x_eval = normalize(x_eval)
     keras.utils.set_random_seed(args.seed)
-    steps_per_epoch = max(MIN_EPOCH_IMAGES, len(mnist.x_train)) // args.batch_size
+    steps_per_epoch = max(MIN_EPOCH_IMAGES, len(x_train)) // args.batch_size
+    steps = args.epochs * steps_per_epoch
 
-    x_train, augmentation = mnist.x_train, []
+    augmentation, flags = [], 0
     if args.augment:
-        x_train = add_flags(mnist.x_train, mnist.y_train, args.seed)
-        augmentation = [RandomAugmentation(args.epochs * steps_per_epoch)]
+        augmentation = [RandomAugmentation(steps)]
+        x_train, flags = add_flags(x_train, y_train, args.seed)
     model = build_model()
-    training_model = build_training_model(
-        model, augmentation, args.learning_rate, args.epochs, steps_per_epoch
-    )
-    training_batches = batches(x_train, mnist.y_train, args.batch_size, training=True)
-    evaluation_batches = batches(mnist.x_eval, mnist.y_eval)
-
-    flags = int((x_train != mnist.x_train).any(axis=(1, 2)).sum())
+    training_model = build_training_model(model, augmentation)
     print_run(args, mnist, model, steps_per_epoch, flags)
+
     with replace_on_success(args.output) as folder:
         start = time.perf_counter()
-        # Without this call, the first training step would create the metrics' variables, and
-        # TensorFlow would trace that step twice.
-        training_model.evaluate(evaluation_batches, verbose=0)
-        report = partial(print_epoch, args.epochs, mnist.split)
+        # Steps are short, so their overhead takes most of the time. XLA compiles a step, and
+        # TensorFlow runs all steps of an epoch in one call.
+        training_model.compile(
+            keras.optimizers.Adam(learning_rate_schedule(args.learning_rate, steps)),
+            "sparse_categorical_crossentropy",
+            metrics=["accuracy"],
+            jit_compile=True,
+            steps_per_execution=steps_per_epoch,
+        )
+        # If the first step made the variables of Adam and of the metrics, it would be compiled
+        # twice. These two calls make them.
+        training_model.optimizer.build(training_model.trainable_variables)
+        training_model.evaluate(x_eval, y_eval, EVALUATION_BATCH_SIZE, verbose=0)
         history = training_model.fit(
-            training_batches,
+            training_batches(x_train, y_train, args.batch_size),
             epochs=args.epochs,
             steps_per_epoch=steps_per_epoch,
-            validation_data=evaluation_batches,
-            callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=report)],
-            shuffle=False,  # the batches are shuffled already
+            validation_data=(x_eval, y_eval),
+            validation_batch_size=EVALUATION_BATCH_SIZE,
+            callbacks=[
+                keras.callbacks.LambdaCallback(
+                    on_epoch_end=partial(print_epoch, args.epochs, mnist.split)
+                )
+            ],
+            shuffle=False,  # the batches are shuffled; without this, Keras warns
             verbose=0,
         ).history
         seconds = time.perf_counter() - start
         print(f"Training took {seconds:.1f} s")
 
         fold_batch_normalization(training_model, model)
-        loss, accuracy = model.evaluate(evaluation_batches, verbose=0)
-        y_pred = model.predict(evaluation_batches, verbose=0).argmax(axis=1)
-        matrix = tf.math.confusion_matrix(mnist.y_eval, y_pred, num_classes=10).numpy()
+        loss, accuracy = model.evaluate(x_eval, y_eval, EVALUATION_BATCH_SIZE, verbose=0)
+        y_pred = model.predict(x_eval, EVALUATION_BATCH_SIZE, verbose=0).argmax(axis=1)
+        matrix = tf.math.confusion_matrix(y_eval, y_pred, num_classes=10).numpy()
 
         model.save(folder / "model.keras")
         save_history(folder / "history.csv", history)
         results = {
-            "data": args.data and str(Path(args.data).resolve()),
+            "data": args.data
+            and str(Path(args.data).resolve()),  # predict.py may run elsewhere
             "dataset": mnist.name,
             "bundled_digits": mnist.bundled,
             "training_images": len(x_train),
@@ -144,12 +163,12 @@ def print_run(
 
 def print_epoch(epochs: int, split: str, epoch: int, logs: Mapping[str, float]) -> None:
     """Print the losses (cross-entropy in nats) and accuracies of an epoch, counted from 0."""
-    training, evaluation = (
-        f"loss {logs[f'{prefix}loss']:.4f}, accuracy {100 * logs[f'{prefix}accuracy']:.2f} %"
-        for prefix in ("", "val_")
+    print(
+        f"Epoch {epoch + 1:{len(str(epochs))}}/{epochs}: "
+        f"training loss {logs['loss']:.4f}, accuracy {100 * logs['accuracy']:.2f} %; "
+        f"{split} loss {logs['val_loss']:.4f}, accuracy {100 * logs['val_accuracy']:.2f} %",
+        flush=True,
     )
-    position = f"{epoch + 1:{len(str(epochs))}}/{epochs}"
-    print(f"Epoch {position}: training {training}; {split} {evaluation}", flush=True)
 
 
 def save_history(path: Path, history: Mapping[str, Sequence[float]]) -> None:
@@ -179,10 +198,10 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="MNIST as an .npz file in Keras's layout or a folder with the four IDX files; "
         "None: Keras's copy, cached or downloaded, or else the bundled digits",
     )
-    add("--epochs", type=number(int, 1), default=10, help="passes over at least 60,000 images")
+    add("--epochs", type=number(int, 1), default=10, help="epochs of 60,000 images or more")
     add(
         "--batch-size",
-        type=number(int, 2, MIN_EPOCH_IMAGES),  # batch normalization compares images
+        type=number(int, 2, MIN_EPOCH_IMAGES),  # batch normalization needs two
         default=128,
         help="images per batch",
     )
@@ -190,7 +209,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--learning-rate",
         type=number(float, 1e-6, 1),
         default=0.01,
-        help="Adam's, at its peak",
+        help="Adam's highest",
     )
     add(
         "--augment",
@@ -211,7 +230,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def number(kind: type, low: float, high: float = math.inf) -> Callable[[str], float]:
-    """A converter for argparse: a number of a `kind` from `low` to `high`."""
+    """A converter for argparse, to an int or a float from `low` to `high`."""
 
     def convert(text: str) -> float:
         with suppress(ValueError):

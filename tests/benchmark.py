@@ -31,7 +31,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from data import Mnist, batches, hold_out, load_mnist, normalize
+from data import Mnist, hold_out, load_mnist, normalize, training_batches
 
 EPOCHS, STEPS = 10, 60_000 // 128  # of train.py: epochs, and steps of an epoch
 
@@ -59,7 +59,7 @@ def plain(path: str, seed: int) -> dict:
     """Run the plain loop on all training images; returns what train.py's metrics have, too."""
     mnist = load_mnist(path)
     model, seconds = plain_loop(mnist, seed, batch_size=32)
-    _, accuracy = model.evaluate(batches(mnist.x_eval, mnist.y_eval), verbose=0)
+    _, accuracy = model.evaluate(normalize(mnist.x_eval), mnist.y_eval, verbose=0)
     return {"test_accuracy": accuracy, "train_seconds": seconds}
 
 
@@ -108,17 +108,14 @@ def follow_recipe(path: str, seed: int, count: int) -> dict:
         model, seconds = plain_loop(mnist, seed, 128 if count else 32)
     else:
         model, seconds = compiled_loop(mnist, seed, *(step < count for step in range(2, 7)))
-    y_pred = {
-        "validation": model.predict(batches(mnist.x_eval, mnist.y_eval), verbose=0).argmax(
-            axis=1
-        ),
-        "test": model.predict(batches(test.x_eval, test.y_eval), verbose=0).argmax(axis=1),
+    mistakes = {
+        name: int((model.predict(normalize(x), verbose=0).argmax(axis=1) != y_true).sum())
+        for name, x, y_true in (
+            ("validation", mnist.x_eval, mnist.y_eval),
+            ("test", test.x_eval, test.y_eval),
+        )
     }
-    return {
-        "validation": int((y_pred["validation"] != mnist.y_eval).sum()),
-        "test": int((y_pred["test"] != test.y_eval).sum()),
-        "seconds": seconds,
-    }
+    return mistakes | {"seconds": seconds}
 
 
 def compiled_loop(
@@ -143,30 +140,30 @@ def compiled_loop(
     keras.utils.set_random_seed(seed)
     x_train, layers = mnist.x_train, []
     if flagged:
-        x_train = augmentation.add_flags(x_train, mnist.y_train, seed)
+        x_train, _ = augmentation.add_flags(x_train, mnist.y_train, seed)
     if not falling:
         augmentation.FINAL_STRENGTH = 1
     if augmented:
         layers = [augmentation.RandomAugmentation(EPOCHS * STEPS)]
     model = learner = build_model()
     if normalized:
-        learner = build_training_model(model, layers, 0.01, EPOCHS, STEPS)
-    else:
-        model.compile(
-            keras.optimizers.Adam(
-                learning_rate_schedule(0.01, EPOCHS * STEPS) if scheduled else 0.001
-            ),
-            "sparse_categorical_crossentropy",
-            metrics=["accuracy"],
-            jit_compile=True,
-            steps_per_execution=STEPS,
-        )
-    evaluation = batches(mnist.x_eval, mnist.y_eval)
+        learner = build_training_model(model, layers)
+    rate = learning_rate_schedule(0.01, EPOCHS * STEPS) if scheduled else 0.001
+    evaluation = normalize(mnist.x_eval), mnist.y_eval
     start = time.perf_counter()
-    learner.evaluate(evaluation, verbose=0)
+    learner.compile(
+        keras.optimizers.Adam(rate),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        jit_compile=True,
+        steps_per_execution=STEPS,
+    )
+    learner.optimizer.build(learner.trainable_variables)
+    learner.evaluate(*evaluation, batch_size=1000, verbose=0)
     learner.fit(
-        batches(x_train, mnist.y_train, 128, training=True),
+        training_batches(x_train, mnist.y_train, 128),
         validation_data=evaluation,
+        validation_batch_size=1000,
         epochs=EPOCHS,
         steps_per_epoch=STEPS,
         shuffle=False,

@@ -117,7 +117,8 @@ def upright_ones(count, slant=0):
 @pytest.fixture
 def flagged():
     ones = upright_ones(2000)
-    return ones, augmentation.add_flags(ones, np.ones(2000), seed=0)
+    flagged, _ = augmentation.add_flags(ones, np.ones(2000), seed=0)
+    return ones, flagged
 
 
 def changed(before, after):
@@ -127,15 +128,17 @@ def changed(before, after):
 def test_flags_are_drawn_on_a_share_of_the_ones_and_on_nothing_else(flagged):
     ones, drawn = flagged
     assert changed(ones, drawn).mean() == pytest.approx(augmentation.FLAG_SHARE, abs=0.02)
-    sevens = augmentation.add_flags(ones, np.full(2000, 7), seed=0)
+    assert augmentation.add_flags(ones, np.ones(2000), seed=0)[1] == changed(ones, drawn).sum()
+    sevens, count = augmentation.add_flags(ones, np.full(2000, 7), seed=0)
     np.testing.assert_array_equal(sevens, ones)
+    assert count == 0
 
 
 def test_a_seed_repeats_the_flags(flagged):
     ones, drawn = flagged
-    again = augmentation.add_flags(ones, np.ones(2000), seed=0)
+    again, _ = augmentation.add_flags(ones, np.ones(2000), seed=0)
     np.testing.assert_array_equal(again, drawn)
-    assert (augmentation.add_flags(ones, np.ones(2000), seed=1) != drawn).any()
+    assert (augmentation.add_flags(ones, np.ones(2000), seed=1)[0] != drawn).any()
 
 
 def test_flags_point_down_to_the_left_and_feet_to_both_sides(flagged):
@@ -160,8 +163,14 @@ def test_flags_keep_the_centre_of_mass(flagged):
 
 def test_a_flag_stands_away_from_a_slanted_stem():
     ones = upright_ones(200, slant=14)
-    drawn = augmentation.add_flags(ones, np.ones(200), seed=0)
+    drawn, _ = augmentation.add_flags(ones, np.ones(200), seed=0)
     added = [
         (image > 128).sum() - (ones[0] > 128).sum() for image in drawn[changed(ones, drawn)]
     ]
     assert min(added) > 3
+
+
+@pytest.mark.parametrize("without_stem", [upright_ones(99) // 3, 0 * upright_ones(99)])
+def test_ones_without_a_clear_stem_stay(without_stem):
+    _, count = augmentation.add_flags(without_stem, np.ones(99), seed=0)
+    assert count == 0

@@ -60,7 +60,10 @@ def check(folder, capsys):
     ("arguments", "message"),
     [
         ("--data nowhere.npz", "nowhere.npz: No such file"),
-        ("--data outputs", "no IDX file of x_train in it or below; it has model.keras, pred"),
+        (
+            "--data outputs",
+            "expected one IDX file of x_train, found model.keras, predictions.png",
+        ),
         ("--epochs 0", "--epochs: must be int of at least 1, not '0'"),
         ("--epochs x", "--epochs: must be int of at least 1, not 'x'"),
         ("--batch-size 1", "--batch-size: must be int from 2 to 60000"),
@@ -86,10 +89,13 @@ def test_options_of_train(check, arguments, message):
         ({"x_train": None}, "has the arrays y_train, x_test, y_test, expected x_train, "),
         ({"x_test": np.zeros((20, 28, 27), "u1")}, "shape (20, 28, 27)"),
         ({"x_test": np.zeros((0, 28, 28), "u1")}, "x_test has shape (0, 28, 28)"),
-        ({"x_train": np.zeros((40, 28, 28))}, "x_train has float64 pixels up to 0, expected"),
+        (
+            {"x_train": np.zeros((40, 28, 28))},
+            "x_train has float64 pixels from 0 to 0, expected",
+        ),
         (
             {"x_train": np.ones((40, 28, 28), "u1")},
-            "x_train has uint8 pixels up to 1, expected",
+            "x_train has uint8 pixels from 1 to 1, expected",
         ),
         ({"y_train": np.zeros(39, "u1")}, "y_train has shape (39,)"),
         ({"y_train": np.zeros(40)}, "y_train has float64 labels from 0.0 to 0.0"),
@@ -175,8 +181,14 @@ TENTHS = DENSE(10, bias_initializer=keras.initializers.Constant(0.1))
     ("layers", "message"),
     [
         ([IMAGE, FLATTEN(), keras.layers.Lambda(lambda x: x[:, :10])], "Lambda"),
-        ([keras.Input((783,)), DENSE(10)], "maps (783,)"),
-        ([keras.Input((None, 1)), keras.layers.GRU(10)], "maps (None, 1)"),
+        (
+            [keras.Input((783,)), DENSE(10)],
+            "maps (783,)",
+        ),
+        (
+            [keras.Input((None, 1)), keras.layers.GRU(10)],
+            "wrong.keras is not a usable Keras model",
+        ),
         ([IMAGE, FLATTEN(), DENSE(11, "softmax")], "to (11,), expected 28 x 28 pixels to (10"),
         ([IMAGE, FLATTEN(), DENSE(10)], "wrong.keras: its outputs are not probabilities"),
         ([IMAGE, FLATTEN(), DENSE(10, "softmax"), ADD], "its outputs are not probabilities"),
@@ -187,6 +199,12 @@ TENTHS = DENSE(10, bias_initializer=keras.initializers.Constant(0.1))
 def test_a_model_of_other_layers(check, layers, message):
     keras.Sequential(layers).save("wrong.keras")
     check(predict, ["--data", "digits.npz", "--model", "wrong.keras"], message)
+
+
+def test_a_saved_model_folder(check, folder):
+    (folder / "saved").mkdir()
+    (folder / "saved" / "saved_model.pb").touch()
+    check(predict, ["--model", "saved"], "saved is a SavedModel; save it as a .keras file")
 
 
 def test_a_model_of_three_inputs(check):
