@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage, special
 
 import model
-from conftest import run
+from helpers import run
 from model import keras, tf
 
 

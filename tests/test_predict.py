@@ -14,7 +14,7 @@ import plots
 import predict
 import window
 from cli import InputError
-from conftest import ROOT, run
+from helpers import ROOT, run
 from photos import Digit
 
 

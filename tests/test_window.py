@@ -20,7 +20,7 @@ from scipy import ndimage
 
 import predict
 import window
-from conftest import ROOT, run
+from helpers import ROOT, run
 from window import HEIGHT, PEN_WIDTH, WIDTH, Answer, DrawingWindow
 
 BLUE, GREEN = "#0000FF", "#00FF00"

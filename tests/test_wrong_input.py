@@ -15,7 +15,7 @@ from PIL import Image
 
 import predict
 import train
-from conftest import write_idx_folder
+from helpers import write_idx_folder
 from model import keras
 
 
