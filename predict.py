@@ -177,8 +177,8 @@ def predict(args: argparse.Namespace) -> None:
 @contextmanager
 def replace_file_on_success(path: str) -> Iterator[Path]:
     """A temporary file; when the block ends, it replaces `path` (`cli.replace_on_success`)."""
-    with replace_on_success(Path(path).parent) as folder:
-        yield folder / Path(path).name
+    with replace_on_success(path) as (file,):
+        yield file
 
 
 # --- a person's own pictures

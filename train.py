@@ -28,6 +28,14 @@ if TYPE_CHECKING:
 # An epoch has about as many images as MNIST's training set, or all of a larger set: a smaller
 # one is repeated, and an incomplete last batch is left out.
 MIN_EPOCH_IMAGES = 60_000
+# The model comes last: if a file cannot be replaced, the model is still the old one.
+OUTPUTS = (
+    "history.csv",
+    "metrics.json",
+    "training_curves.png",
+    "confusion_matrix.png",
+    "model.keras",
+)
 DIVERGED_LOSS = 10 * math.log(10)  # ten times the loss of uniform guessing
 
 
@@ -130,7 +138,8 @@ def train(args: argparse.Namespace) -> None:
         check_loss(epoch + 1, logs["loss"])
         print_epoch(epoch + 1, args.epochs, logs, split)
 
-    with replace_on_success(args.output) as folder:
+    with replace_on_success(*(Path(args.output, name) for name in OUTPUTS)) as files:
+        history_file, metrics_file, curves_file, matrix_file, model_file = files
         training_batches = batches(mnist.x_train, mnist.y_train, args.batch_size, training=True)
         evaluation_batches = batches(mnist.x_eval, mnist.y_eval)
         history, seconds = fit(
@@ -146,8 +155,8 @@ def train(args: argparse.Namespace) -> None:
         y_pred = model.predict(evaluation_batches, verbose=0).argmax(axis=1)
         matrix = confusion_matrix(mnist.y_eval, y_pred)
 
-        model.save(folder / "model.keras")
-        save_history(folder / "history.csv", history)
+        model.save(model_file)
+        save_history(history_file, history)
         results = {
             "train_seconds": seconds,
             f"{split}_loss": loss,
@@ -155,12 +164,10 @@ def train(args: argparse.Namespace) -> None:
             f"{split}_errors": int(matrix.sum() - matrix.trace()),
             "recall_per_digit": recall_per_digit(matrix),
         }
-        save_metrics(folder / "metrics.json", configuration | results)
-        plot_training_curves(
-            folder / "training_curves.png", history, split, mnist.name, args.augment
-        )
+        save_metrics(metrics_file, configuration | results)
+        plot_training_curves(curves_file, history, split, mnist.name, args.augment)
         title = f"{split.capitalize()} images of {mnist.name}"
-        plot_confusion_matrix(folder / "confusion_matrix.png", matrix, title)
+        plot_confusion_matrix(matrix_file, matrix, title)
     print(f"Saved model.keras, metrics.json, history.csv and two plots in {args.output}")
     data_note = f" on {mnist.name}" if mnist.bundled else ""
     print(f"{split.capitalize()} Accuracy: {accuracy:.4f}{data_note}")
