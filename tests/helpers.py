@@ -1,4 +1,4 @@
-"""What tests import: the scripts run as a user would, and small data in files."""
+"""What tests import: the scripts run as a user would, and small data."""
 
 import gzip
 import os
@@ -7,7 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+
+from photos import Digit, Reading
 
 ROOT = Path(__file__).parent.parent
 
@@ -48,6 +52,26 @@ def short_run(path, output):
     """Arguments for two epochs of few steps. Without augmentation they start faster."""
     options = ["--epochs", "2", "--batch-size", "600", "--no-augment"]
     return ["--data", str(path), "--output", str(output), *options]
+
+
+def reading_of(*lines, confidences=None, name="note.jpg", size=(400, 300), picture=None):
+    """A Reading of `lines` of text, whose digits stand in a grid of 40 x 60 pixels."""
+    rows, answers = [], []
+    for row, line in enumerate(lines):
+        rows.append([])
+        for word_number, word in enumerate(line.split()):
+            for position, answer in enumerate(word):
+                column = len(rows[-1])
+                box = (40 * column + 5, 60 * row + 5, 40 * column + 30, 60 * row + 50)
+                pixels = np.full((28, 28), 0.9 - 0.01 * len(answers), np.float32)
+                rows[-1].append(Digit(box, pixels, word_number > 0 and position == 0))
+                answers.append(int(answer))
+    shares = np.array([0.95] * len(answers) if confidences is None else confidences)[:, None]
+    best = np.eye(10)[answers]
+    probabilities = shares * best + (1 - shares) * np.roll(best, 1, axis=1)
+    picture = picture or Image.new("RGB", size, "grey")
+    picture.info["shrink_factor"] = size[0] / picture.width
+    return Reading(name, picture, rows, probabilities)
 
 
 def write_idx_folder(folder, arrays, dot=False, compress=False):
