@@ -12,7 +12,7 @@ import csv
 import re
 import sys
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,13 +20,14 @@ import numpy as np
 
 import data
 from cli import InputError, replace_on_success, run_script
-from photos import Model, Reading, find_files, read_picture
+from photos import Model, Reading, find_files, open_picture, read_images, read_picture
 from plots import MAX_READINGS, is_plot, percent, plot_predictions, plot_readings
 
 if TYPE_CHECKING:
     from model import keras
 
 DEFAULT_COUNT = 10  # test images that are shown by default
+FILES_PER_CALL = 20  # a call of the model takes about as long for 20 digits as for one
 MAX_NAMED = 5  # file names in the warning about files of other types
 OUTPUT_EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf", ".svg")
 READINGS_TITLE = "Digits found and, below, as the network sees them"
@@ -46,14 +47,13 @@ def predict(args: argparse.Namespace) -> None:
     """
     files = find_pictures(args) if args.pictures else []
     model = reload_model(args.model)
-    read_few = model.predict_on_batch  # for a few digits, five times as fast as model(digits)
     outputs = [path for path in (args.output, args.csv) if path]
     # If an output cannot be written, the run ends here, before any digit is read.
     with replace_on_success(*outputs) as (plot_file, *csv_files):
         if args.draw:
-            rows = predict_drawing(read_few, Path(args.output).parent, plot_file)
+            rows = predict_drawing(model, Path(args.output).parent, plot_file)
         elif files:
-            rows = predict_pictures(read_few, files, plot_file)
+            rows = predict_pictures(model, files, plot_file)
         else:
             mnist = data.load_test_data(args.data, args.model)
             rows = predict_test_images(model, mnist, args.count, args.mistakes, plot_file)
@@ -140,36 +140,6 @@ def most_confident_mistakes(
 # --- a person's own pictures
 
 
-def predict_pictures(model: Model, files: Sequence[str], plot_file: Path) -> list[dict]:
-    """Read, print and plot picture files; returns the rows of the table.
-
-    Of more than MAX_READINGS, the least certain are plotted. A file without a digit, or one
-    that cannot be read, has an empty row. Raises InputError if that is true of all files.
-    """
-    rows, shown = [], []
-    for file in files:
-        try:
-            reading = read_digits(file, model)
-        except InputError as error:
-            if len(files) == 1:
-                raise
-            warn(error)
-            rows.append(to_row(file, None))
-            continue
-        print(describe(reading), flush=True)
-        rows.append(to_row(file, reading))
-        shown.append(reading)
-        if len(shown) > MAX_READINGS:  # the others are dropped at once, to save memory
-            shown = sorted(shown, key=lambda reading: reading.confidence)[:MAX_READINGS]
-    if not shown:
-        raise InputError(f"no digit read in any of {len(files):,} pictures")
-    title, read_count = READINGS_TITLE, sum(row["digits"] is not None for row in rows)
-    if read_count > MAX_READINGS:
-        title += f": the {MAX_READINGS} least certain of {read_count:,} pictures"
-    plot_readings(plot_file, shown, title)
-    return rows
-
-
 def find_pictures(args: argparse.Namespace) -> list[str]:
     """The picture files that are named or in folders, without earlier plots in folders.
 
@@ -192,14 +162,50 @@ def find_pictures(args: argparse.Namespace) -> list[str]:
     return files
 
 
-def read_digits(file: str, model: Model) -> Reading:
-    """Read a picture file; raises InputError if it cannot be read or no digit is found."""
-    reading = read_picture(file, model)
-    for hint in reading.hints:
-        warn(f"{file}: {hint}")
-    if not reading.digits:
-        raise InputError(f"{file}: no digit found")
-    return reading
+def predict_pictures(model: Model, files: Sequence[str], plot_file: Path) -> list[dict]:
+    """Read, print and plot picture files; returns the rows of the table.
+
+    Of more than MAX_READINGS, the least certain are plotted. A file without a digit, or one
+    that cannot be read, has an empty row. Raises InputError if that is true of all files.
+    """
+    rows = {file: to_row(file, None) for file in files}
+    shown, read_count = [], 0
+    for reading in read_files(files, model):
+        print(describe(reading), flush=True)
+        read_count += 1
+        rows[reading.name] = to_row(reading.name, reading)
+        shown.append(reading)
+        if len(shown) > 2 * MAX_READINGS:  # to bound the memory
+            shown = least_certain(shown)
+    if not shown:
+        raise InputError(f"no digit read in any of {len(files):,} pictures")
+    title = READINGS_TITLE
+    if read_count > MAX_READINGS:
+        shown = least_certain(shown)
+        title += f": the {MAX_READINGS} least certain of {read_count:,} pictures"
+    plot_readings(plot_file, shown, title)
+    return list(rows.values())
+
+
+def read_files(files: Sequence[str], model: Model) -> Iterator[Reading]:
+    """The readings of those files that can be read and have digits; warn of the others.
+
+    If there is only one file, an InputError is raised in place of the warning.
+    """
+    for start in range(0, len(files), FILES_PER_CALL):
+        images = {}
+        for file in files[start : start + FILES_PER_CALL]:
+            try:
+                images[file] = open_picture(file)
+            except InputError as error:
+                complain(error, files)
+        for reading in read_images(images, model):
+            for hint in reading.hints:
+                warn(f"{reading.name}: {hint}")
+            if reading.digits:
+                yield reading
+            else:
+                complain(InputError(f"{reading.name}: no digit found"), files)
 
 
 def describe(reading: Reading) -> str:
@@ -211,6 +217,18 @@ def describe(reading: Reading) -> str:
         for second, best in [reading.probabilities[i].argsort()[-2:]]
     ]
     return f"{line}  unsure of {'; '.join(guesses)}" if guesses else line
+
+
+def complain(error: InputError, files: Sequence[str]) -> None:
+    """Warn of what is wrong with one of several files; raise it if there is only one."""
+    if len(files) == 1:
+        raise error
+    warn(error)
+
+
+def least_certain(readings: Sequence[Reading]) -> list[Reading]:
+    """The MAX_READINGS readings of least confidence, in the order of their confidence."""
+    return sorted(readings, key=lambda reading: reading.confidence)[:MAX_READINGS]
 
 
 # --- digits drawn in a window

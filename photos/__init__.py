@@ -17,8 +17,17 @@ sizes, the levels, for dark and for light ink, the polarities. All limits were t
 pictures and on rendered ones.
 """
 
-from photos.files import find_files
-from photos.reading import Model, Reading, read_picture
+from photos.files import find_files, open_picture
+from photos.reading import Model, Reading, read_images, read_picture
 from photos.search import Digit, find_digits
 
-__all__ = ["Digit", "Model", "Reading", "find_digits", "find_files", "read_picture"]
+__all__ = [
+    "Digit",
+    "Model",
+    "Reading",
+    "find_digits",
+    "find_files",
+    "open_picture",
+    "read_images",
+    "read_picture",
+]

@@ -1,6 +1,6 @@
 """What a model reads in a picture."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -101,8 +101,15 @@ def read_picture(
     `picture` is a path or an image of any mode and size. Without a `name`, the reading has the
     path as its name. Raises InputError if the file cannot be read.
     """
-    image = open_picture(picture)
-    lines = search(image)
-    pixels = [digit.pixels for line in lines for digit in line]
+    return read_images({name or str(picture): open_picture(picture)}, model)[0]
+
+
+def read_images(images: Mapping[str, Image.Image], model: Model) -> list[Reading]:
+    """Read images from `open_picture`, given by name, with one call of the model."""
+    lines_found = [search(image) for image in images.values()]
+    digits_found = [[digit for line in lines for digit in line] for lines in lines_found]
+    pixels = [digit.pixels for digits in digits_found for digit in digits]
     probabilities = np.asarray(model(np.stack(pixels))) if pixels else np.empty((0, 10))
-    return Reading(name or str(picture), image, lines, probabilities)
+    parts = np.split(probabilities, np.cumsum(list(map(len, digits_found))))[:-1]
+    readings = zip(images, images.values(), lines_found, parts, strict=True)
+    return [Reading(*reading) for reading in readings]

@@ -22,7 +22,7 @@ MATRIX = np.diag(np.arange(90, 100)) + np.eye(10, k=1, dtype=int) * 3
 @pytest.fixture
 def figures(monkeypatch, tmp_path):
     """The figures that were saved, in order; every one also really becomes a PNG file."""
-    saved = []
+    saved, windows = [], pyplot.get_fignums()
     savefig = Figure.savefig
 
     def keep(figure, path, **options):
@@ -32,7 +32,7 @@ def figures(monkeypatch, tmp_path):
 
     monkeypatch.setattr(Figure, "savefig", keep)
     yield saved
-    assert pyplot.get_fignums() == []
+    assert pyplot.get_fignums() == windows
 
 
 def texts(artists):

@@ -207,9 +207,9 @@ def test_unreadable_images_do_not_stop_the_others(predict_main, own, tmp_path, b
     assert others == f"predict.py: left out 6 files of other types: {named}"
     bad = [*(f"{own}/{n}.png" for n in (2, 3, 4)), "nowhere.png"]
     complaint = f"predict.py: {own}/5.tif: only the first of 3 pages or frames is read"
-    assert complaints.pop(3) == complaint
-    assert [line.split(": ")[1] for line in complaints] == bad
-    assert complaints[2].endswith(": no digit found")
+    complaints.remove(complaint)
+    assert sorted(line.split(": ")[1] for line in complaints) == sorted(bad)
+    assert f"predict.py: {own}/4.png: no digit found" in complaints
     assert error == "predict.py: error: no digit read in 4 of 12 pictures"
     unread = [row for row in read_csv(table) if not row["digits"]]
     assert [row["picture"] for row in unread] == bad
@@ -289,6 +289,7 @@ def test_file_names_that_are_no_valid_text_are_read_and_written(predict_main, ow
 
 def test_the_least_certain_are_plotted(predict_main, own, monkeypatch, plotted):
     monkeypatch.setattr(predict, "MAX_READINGS", 3)
+    monkeypatch.setattr(predict, "FILES_PER_CALL", 4)
     _, printed = predict_main(own)
     readings, title = plotted
     everything = sorted(float(line.split()[2]) for line in printed.out.splitlines()[:-1])

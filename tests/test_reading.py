@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from helpers import reading_of
-from photos import read_picture
+from photos import open_picture, read_images, read_picture
 
 
 def read_sevens(pixels):
@@ -74,3 +74,19 @@ def test_a_hint_says_that_a_file_has_more_pages(tmp_path):
     (hint,) = read_picture(tmp_path / "x.tif", read_sevens).hints
     assert hint == "only the first of 2 pages or frames is read"
     assert read_picture(strokes(100), read_sevens).hints == []
+
+
+def test_several_images_are_read_with_one_call_of_the_model():
+    calls, images = [], {"one": strokes(100), "none": strokes(), "two": strokes(100, 200)}
+    images = {name: open_picture(image) for name, image in images.items()}
+    readings = read_images(images, lambda x: calls.append(len(x)) or read_sevens(x))
+    assert calls == [3]
+    assert [(reading.name, reading.text) for reading in readings] == [
+        ("one", "7"),
+        ("none", ""),
+        ("two", "77"),
+    ]
+
+
+def test_of_no_images_there_are_no_readings():
+    assert read_images({}, None) == []
