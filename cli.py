@@ -6,10 +6,10 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-TEMPORARY_PREFIX = ".unfinished-"  # beginning of a temporary folder's name
+TEMPORARY_PREFIX = ".unfinished-"  # beginning of a temporary file's name
 
 
 class InputError(Exception):
@@ -45,38 +45,44 @@ def run_script(name: str, script: Callable[[], None]) -> int:
     return 0
 
 
-def warn(message: str) -> None:
+def warn(message: object) -> None:
     """Print a warning on stderr."""
-    print(message, file=sys.stderr)
+    print(f"warning: {message}", file=sys.stderr)
 
 
 def to_message(error: Exception) -> str:
     """An error in one line, which begins with the file's name if the error has one."""
-    if isinstance(error, OSError) and error.filename and error.strerror:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error).split("\n")[0]
 
 
 @contextmanager
-def replace_on_success(folder: str | Path) -> Iterator[Path]:
-    """A temporary folder, whose files are moved to `folder` when the block ends.
+def replace_on_success(*paths: str | Path) -> Iterator[list[Path]]:
+    """Temporary files, which replace `paths` one after the other when the block ends.
 
-    If the block raises, they are deleted, and `folder` keeps its files. Raises OSError, at the
-    start if possible, if `folder` cannot be made or written to.
+    If the block raises, `paths` stay as they are; so does a path whose temporary file is still
+    empty. Raises OSError, at the start if possible, if a path cannot be written to.
     """
-    Path(folder).mkdir(parents=True, exist_ok=True)
+    prefix = f"{TEMPORARY_PREFIX}{os.getpid()}-"
+    paths = [Path(path) for path in paths]
+    files = [path.with_name(prefix + path.name) for path in paths]  # on the same disk
     try:
-        with tempfile.TemporaryDirectory(
-            prefix=TEMPORARY_PREFIX, dir=folder, ignore_cleanup_errors=True
-        ) as temporary:
-            yield Path(temporary)
-            for path in Path(temporary).iterdir():
-                path.replace(Path(folder, path.name))
+        for file in files:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+        yield files
+        for file, path in zip(files, paths, strict=True):
+            if file.stat().st_size:
+                file.replace(path)
     except OSError as error:
-        # Name the user's folder. Some errors name no file, others the temporary one.
-        if error.errno and (not error.filename or TEMPORARY_PREFIX in str(error.filename)):
-            raise OSError(error.errno, os.strerror(error.errno), str(folder)) from error
+        if error.filename:  # the user knows the file without the prefix
+            error.filename = str(error.filename).replace(prefix, "")
         raise
+    finally:
+        for file in files:
+            with suppress(OSError):
+                file.unlink()
 
 
 @contextmanager

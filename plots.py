@@ -1,38 +1,34 @@
-"""Plot arrays to picture files."""
+"""Plot arrays and readings to picture files, without pyplot, which may need a display."""
 
 import math
-import textwrap
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+from PIL import ExifTags, Image
 
-# Figures are made without pyplot, so they need no display and no MPLBACKEND.
+from photos import Reading
 
 # Two colours of Okabe and Ito's palette for all kinds of colour vision.
 BLUE, VERMILLION = "#0072B2", "#D55E00"
 LIGHT_GREY = "#BBBBBB"  # frames around pictures; zeros in the confusion matrix
 DPI = 120
-MAX_PANELS = 32  # a plot shows at most this many of a person's pictures
-MAX_PICTURE_SIDE = 1000  # pixels: longer side of a plotted picture
+MAX_TEST_IMAGES = 50  # a plot shows at most ten rows of five
+MAX_READINGS = 32  # a plot shows at most this many of a person's pictures
+MAX_PICTURE_SIDE = 1000  # pixels: longer side of a plotted picture; no plot shows more
 MAX_HEIGHT_TO_WIDTH = 1.2  # height / width of the space for a picture
-# A strip shows digits as the network sees them. Each cell has a label above and a digit of
-# 28 x 28 pixels below, with one pixel of space around it.
-STRIP_CELL = (42, 30)  # pixels: height, width
-STRIP_LABEL_HEIGHT = 12  # pixels: height of the label
-MAX_STRIP_COLUMNS = 16  # digits
-MAX_CELL_WIDTH = 0.6  # inches: width of a plotted cell
+CHARACTERS_PER_INCH = 12  # characters of a file's name that fit into an inch
 # Font points for each inch of a box's height. A larger label would hide the line above.
 LABEL_POINTS_PER_INCH = 30
-CHARACTERS_PER_INCH = 12  # characters of a file's name that fit into an inch
-MAX_TEST_IMAGES = 50  # a plot shows at most ten rows of five
-TITLE_CHARACTERS_PER_INCH = 9  # characters of a figure's title that fit into an inch
+MAX_DIGIT_SIDE = 0.6  # inches: side of a digit as the network sees it
+SOFTWARE = "handwritten-digits-classification"  # the mark in the EXIF data of our plots
 
 
 def plot_training_curves(
@@ -90,30 +86,24 @@ def plot_confusion_matrix(path: str | Path, matrix: np.ndarray, title: str) -> N
 
     figure = Figure(figsize=(8, 7), dpi=DPI, layout="constrained")
     axes = figure.subplots()
-    diagonal = np.eye(10, dtype=bool)
-    mistakes = matrix[~diagonal]
-    style = {"annot": True, "fmt": "d", "square": True, "linewidths": 1, "ax": axes}
+    mistakes = matrix * (1 - np.eye(10, dtype=int))
     seaborn.heatmap(
-        matrix,
-        mask=diagonal,
+        mistakes,
+        annot=matrix,
+        fmt="d",
         cmap="rocket_r",
-        vmin=0,
         vmax=max(1, mistakes.max()),
+        square=True,
+        linewidths=1,
         cbar_kws={
             "label": "Mistakes (correct predictions are grey)",
             "shrink": 0.8,
             "ticks": MaxNLocator(integer=True),
         },
-        **style,
+        ax=axes,
     )
-    seaborn.heatmap(
-        matrix,
-        mask=~diagonal,
-        cmap=["#E4E4E4"],
-        cbar=False,
-        annot_kws={"color": "#404040"},
-        **style,
-    )
+    for i in range(10):
+        axes.add_patch(Rectangle((i, i), 1, 1, facecolor="#E4E4E4", edgecolor="white"))
     for text in axes.texts:
         if text.get_text() == "0":
             text.set_color(LIGHT_GREY)
@@ -146,10 +136,8 @@ def plot_predictions(
         title += f" (the first {shown} of {len(images):,})"
     rows, columns = math.ceil(shown / 5), min(5, shown)
     width = max(5, 1.9 * columns)
-    figure = Figure(figsize=(width, 2.4 * rows + 0.6), dpi=DPI)
-    figure.set_layout_engine("constrained", h_pad=0.08, w_pad=0.08)
-    title = textwrap.fill(title, int(TITLE_CHARACTERS_PER_INCH * width))
-    figure.suptitle(title, parse_math=False)
+    figure = Figure(figsize=(width, 2.4 * rows + 0.6), dpi=DPI, layout="constrained")
+    figure.suptitle(title, parse_math=False, wrap=True)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid[shown:]:
         axes.remove()
@@ -157,135 +145,95 @@ def plot_predictions(
         label = f"{y_pred[index]}   {percent(confidence[index])}"
         axes.imshow(images[index], cmap="gray", vmin=0, vmax=1)
         axes.set(xticks=[], yticks=[])
-        if y_pred[index] == y_true[index]:
-            axes.set_title(label, fontsize=14)
-        else:
-            axes.set_title(
-                f"{label}\ntrue digit {y_true[index]}", color=VERMILLION, fontsize=14
-            )
+        wrong = y_pred[index] != y_true[index]
+        if wrong:
+            label += f"\ntrue digit {y_true[index]}"
             axes.spines[:].set(color=VERMILLION, linewidth=4)
+        axes.set_title(label, color=VERMILLION if wrong else "black", fontsize=14)
     save_figure(figure, path)
 
 
-class Panel(NamedTuple):
-    """A person's picture with n digits, as it is plotted."""
-
-    name: str
-    image: np.ndarray  # (height, width, 3), uint8
-    boxes: np.ndarray  # (n, 4): left, top, right, bottom of each digit, in pixels of `image`
-    pixels: np.ndarray  # (n, 28, 28) in [0, 1], as the network sees them
-    line_lengths: Sequence[int]  # digits in each line; their sum is n
-    y_pred: np.ndarray  # (n,) digits
-    digit_confidence: np.ndarray  # (n,) in [0, 1]
-    confidence: float  # in [0, 1], that all digits are read correctly
-
-
-def plot_readings(
-    path: str | Path, panels: Sequence[Panel], unsure_below: float, title: str
-) -> None:
+def plot_readings(path: str | Path, readings: Sequence[Reading], title: str) -> None:
     """Plot pictures with a box and the prediction at every digit, and the digits below.
 
-    Digits with a confidence below `unsure_below` have another colour. The caller gives at most
-    MAX_PANELS panels.
+    Unsure digits have another colour. The caller gives at most MAX_READINGS readings, each with
+    at least one digit.
     """
-    most_digits = max(len(panel.pixels) for panel in panels)
-    columns, width = (
-        (8, 1.6) if most_digits == 1 else (4, 3.0) if most_digits <= 6 else (3, 4.2)
-    )
-    columns = min(columns, len(panels))
-    width = max(width, 6 / columns)
-    rows = math.ceil(len(panels) / columns)
-    strips = [digit_strip(panel) for panel in panels]
-    heights = []  # of picture and strip in each row of panels, in inches
-    for row in range(rows):
-        in_row = range(row * columns, min((row + 1) * columns, len(panels)))
-        shapes = [panels[i].image.shape for i in in_row]
-        tallest = max(min(shape[0] / shape[1], MAX_HEIGHT_TO_WIDTH) for shape in shapes)
-        strip_height = max(strips[i].shape[0] * strip_scale(strips[i], width) for i in in_row)
-        heights += [tallest * width, strip_height]
-    figure = Figure(figsize=(columns * width, sum(heights) + 0.7 * rows + 0.5), dpi=DPI)
-    figure.set_layout_engine("constrained", h_pad=0.04, w_pad=0.06)
+    most = max(len(reading.digits) for reading in readings)
+    columns, width = (8, 1.6) if most == 1 else (4, 3.0) if most <= 6 else (3, 4.2)
+    columns = min(columns, len(readings))
+    width = max(width, 6 / columns)  # inches of each reading
+    rows = math.ceil(len(readings) / columns)
+    figure = Figure(dpi=DPI, layout="constrained")
     figure.suptitle(title, parse_math=False)
-    grid = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=heights)
+    grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.ravel():
         axes.set_axis_off()
-    for index, (panel, strip) in enumerate(zip(panels, strips, strict=True)):
-        row, column = divmod(index, columns)
-        colors = confidence_colors(panel.digit_confidence, unsure_below)
-        plot_picture(grid[2 * row, column], panel, colors, width)
-        plot_strip(grid[2 * row + 1, column], panel, strip, colors, width)
+        axes.set_anchor("N")
+    for axes, reading in zip(grid.ravel(), readings, strict=False):
+        plot_reading(axes, reading, width)
+    ratios = [max(axes.get_data_ratio() for axes in row if axes.images) for row in grid]
+    grid[0, 0].get_gridspec().set_height_ratios(ratios)
+    figure.set_size_inches(columns * width, width * sum(ratios) + 0.5 * rows + 0.4)
     save_figure(figure, path)
 
 
-def confidence_colors(confidence: np.ndarray, unsure_below: float) -> np.ndarray:
-    """The colour of each digit (n,): VERMILLION if its confidence is below the limit."""
-    return np.where(confidence < unsure_below, VERMILLION, BLUE)
+def plot_reading(axes: Axes, reading: Reading, inches: float) -> None:
+    """Plot a picture with its boxes and, below, its digits as the network sees them.
 
-
-def plot_picture(axes: Axes, panel: Panel, colors: np.ndarray, width: float) -> None:
-    """Plot a panel's picture, `width` inches wide, with a box and a label at each digit."""
-    axes.imshow(panel.image)
-    axes.set_anchor("S")  # close to the digits below
-    rows, columns = panel.image.shape[:2]
-    # Without a frame, white paper has no edge on the white page.
-    axes.add_patch(
-        Rectangle((-0.5, -0.5), columns, rows, fill=False, color=LIGHT_GREY, clip_on=False)
-    )
-    name = shorten(panel.name, int(CHARACTERS_PER_INCH * width))
-    axes.set_title(f"{name}\n{percent(panel.confidence)}", fontsize=9, parse_math=False)
-    pixels_per_inch = max(rows / MAX_HEIGHT_TO_WIDTH, columns) / width
-    for (left, top, right, bottom), digit, color in zip(
-        panel.boxes, panel.y_pred, colors, strict=True
-    ):
-        box = Rectangle((left, top), right - left, bottom - top, fill=False, color=color)
-        axes.add_patch(box)
-        size = float(np.clip(LABEL_POINTS_PER_INCH * (bottom - top) / pixels_per_inch, 4, 14))
-        # The label stands above the box, or inside it if it would hide the picture's name.
-        alignment = "bottom" if top > 0.1 * rows else "top"
-        label = axes.text(left, top, digit, color="white", fontsize=size, va=alignment)
-        label.set_bbox({"facecolor": color, "edgecolor": "none", "pad": 0.8})
-
-
-def digit_strip(panel: Panel) -> np.ndarray:
-    """The digits of a panel, line by line, as one image with space for their labels.
-
-    It is (height, width) in [0, 1].
+    The axes are `inches` wide, and their unit is a pixel of the picture.
     """
-    rows, columns = np.max(strip_places(panel), axis=0) + 1
-    strip = np.ones((rows * STRIP_CELL[0], columns * STRIP_CELL[1]))
-    for (row, column), digit in zip(strip_places(panel), panel.pixels, strict=True):
-        top, left = row * STRIP_CELL[0] + STRIP_LABEL_HEIGHT + 1, column * STRIP_CELL[1] + 1
-        strip[top : top + 28, left : left + 28] = digit
-    return strip
+    width, height = reading.size
+    picture = reading.picture.copy()
+    picture.thumbnail((MAX_PICTURE_SIDE, MAX_PICTURE_SIDE))
+    axes.imshow(picture, extent=(0, width, height, 0))
+    # Without a frame, white paper has no edge on the white page.
+    frame = Rectangle((0, 0), width, height, fill=False, color=LIGHT_GREY, clip_on=False)
+    axes.add_patch(frame)
+    name = shorten(Path(reading.name).name, int(CHARACTERS_PER_INCH * inches))
+    axes.set_title(f"{name}\n{percent(reading.confidence)}", fontsize=9, parse_math=False)
+    full_width = max(width, height / MAX_HEIGHT_TO_WIDTH)
+    draw_boxes(axes, reading, full_width / inches)
+    bottom = draw_digits(axes, reading, full_width, full_width / inches)
+    axes.set(xlim=((width - full_width) / 2, (width + full_width) / 2), ylim=(bottom, 0))
 
 
-def strip_places(panel: Panel) -> list[tuple[int, int]]:
-    """The cell (row, column) of each digit. Each line starts a new row; long lines wrap."""
-    places, first_row = [], 0
-    columns = min(max(panel.line_lengths), MAX_STRIP_COLUMNS)
-    for length in panel.line_lengths:
-        places += [(first_row + i // columns, i % columns) for i in range(length)]
-        first_row += math.ceil(length / columns)
-    return places
+def draw_digits(axes: Axes, reading: Reading, width: float, pixels_per_inch: float) -> float:
+    """Draw the digits below the picture, at most `width` pixels wide; return where they end."""
+    longest = max(map(len, reading.lines))
+    side = min(width / longest, MAX_DIGIT_SIDE * pixels_per_inch)
+    left, bottom = (reading.size[0] - side * longest) / 2, reading.size[1]
+    style = {"fontsize": min(13, 25 * side / pixels_per_inch), "ha": "center", "va": "bottom"}
+    labels = zip(reading.y_pred, digit_colors(reading), strict=True)
+    for line in reading.lines:
+        top, bottom = bottom + 0.4 * side, bottom + 1.4 * side  # with space for the labels
+        strip = np.hstack([np.pad(digit.pixels, 1, constant_values=1) for digit in line])
+        extent = (left, left + side * len(line), bottom, top)
+        axes.imshow(strip, cmap="gray", vmin=0, vmax=1, extent=extent)
+        for column in range(len(line)):
+            label, color = next(labels)
+            axes.text(left + (column + 0.5) * side, top, label, color=color, **style)
+    return bottom
 
 
-def strip_scale(strip: np.ndarray, width: float) -> float:
-    """Inches for a pixel of the strip, which is at most `width` inches wide."""
-    return min(width / strip.shape[1], MAX_CELL_WIDTH / STRIP_CELL[1])
+def draw_boxes(axes: Axes, reading: Reading, pixels_per_inch: float) -> list[Artist]:
+    """Draw a box and its label for each digit, in the picture's pixels; return all in turn."""
+    artists = []
+    digits = zip(reading.boxes, reading.y_pred, digit_colors(reading), strict=True)
+    for (left, top, right, bottom), digit, color in digits:
+        box = Rectangle((left, top), right - left, bottom - top, fill=False, color=color)
+        points = np.clip(LABEL_POINTS_PER_INCH * (bottom - top) / pixels_per_inch, 4, 14)
+        # The label stands above the box, or inside it where it would leave the picture.
+        alignment = "bottom" if top > 1.5 * points / 72 * pixels_per_inch else "top"
+        label = axes.text(left, top, digit, color="white", fontsize=points, va=alignment)
+        label.set_bbox({"facecolor": color, "edgecolor": "none", "pad": 0.8})
+        artists += [axes.add_patch(box), label]
+    return artists
 
 
-def plot_strip(
-    axes: Axes, panel: Panel, strip: np.ndarray, colors: np.ndarray, width: float
-) -> None:
-    """Plot the digits of a panel as the network sees them, each below its prediction."""
-    axes.imshow(strip, cmap="gray", vmin=0, vmax=1)
-    axes.set_anchor("N")
-    fontsize = min(13, 72 * strip_scale(strip, width) * STRIP_LABEL_HEIGHT)
-    for (row, column), digit, color in zip(
-        strip_places(panel), panel.y_pred, colors, strict=True
-    ):
-        x, y = (column + 0.5) * STRIP_CELL[1], row * STRIP_CELL[0] + STRIP_LABEL_HEIGHT / 2 + 1
-        axes.text(x, y, digit, color=color, fontsize=fontsize, ha="center", va="center")
+def digit_colors(reading: Reading) -> np.ndarray:
+    """The colour (n,) of each digit: VERMILLION if it is unsure."""
+    return np.where(reading.unsure, VERMILLION, BLUE)
 
 
 def shorten(name: str, length: int) -> str:
@@ -296,11 +244,24 @@ def shorten(name: str, length: int) -> str:
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:
-    """Write `figure` to a file in the format of its extension."""
+    """Write `figure` to a file in the format of its extension, marked as ours if it can be."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Software] = SOFTWARE
+    options = (
+        {} if Path(path).suffix.lower() in (".pdf", ".svg") else {"pil_kwargs": {"exif": exif}}
+    )
     with warnings.catch_warnings():
         # Characters of a file's name that the font lacks are drawn as boxes.
         warnings.filterwarnings("ignore", "Glyph")
-        figure.savefig(path)
+        figure.savefig(path, **options)
+
+
+def is_plot(path: str | Path) -> bool:
+    """Whether `save_figure` has written a picture file."""
+    # Whatever is wrong with another file is not said here, nor is Pillow's warning of its size.
+    with suppress(Exception), warnings.catch_warnings(record=True), Image.open(path) as file:
+        return file.getexif().get(ExifTags.Base.Software) == SOFTWARE
+    return False
 
 
 def percent(share: float, decimals: int = 1) -> str:

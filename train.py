@@ -73,7 +73,14 @@ def train(args: argparse.Namespace) -> None:
     training_model = build_training_model(model, augmentation)
     print_run(args, mnist, model, steps_per_epoch, flags)
 
-    with replace_on_success(args.output) as folder:
+    output = Path(args.output)
+    with replace_on_success(
+        output / "history.csv",
+        output / "metrics.json",
+        output / "training_curves.png",
+        output / "confusion_matrix.png",
+        output / "model.keras",  # last: if a file cannot be replaced, the old model stays
+    ) as (history_file, metrics_file, curves_file, matrix_file, model_file):
         start = time.perf_counter()
         # Steps are short, so their overhead takes most of the time. XLA compiles a step, and
         # TensorFlow runs all steps of an epoch in one call.
@@ -110,8 +117,8 @@ def train(args: argparse.Namespace) -> None:
         y_pred = model.predict(x_eval, EVALUATION_BATCH_SIZE, verbose=0).argmax(axis=1)
         matrix = tf.math.confusion_matrix(y_eval, y_pred, num_classes=10).numpy()
 
-        model.save(folder / "model.keras")
-        save_history(folder / "history.csv", history)
+        model.save(model_file)
+        save_history(history_file, history)
         results = {
             "data": args.data
             and str(Path(args.data).resolve()),  # predict.py may run elsewhere
@@ -127,12 +134,10 @@ def train(args: argparse.Namespace) -> None:
             f"{mnist.split}_accuracy": accuracy,
             "confusion_matrix": matrix.tolist(),
         }
-        save_metrics(folder / "metrics.json", vars(args) | results)
-        plot_training_curves(
-            folder / "training_curves.png", history, mnist.split, mnist.name, args.augment
-        )
+        save_metrics(metrics_file, vars(args) | results)
+        plot_training_curves(curves_file, history, mnist.split, mnist.name, args.augment)
         title = f"{mnist.split.capitalize()} images of {mnist.name}"
-        plot_confusion_matrix(folder / "confusion_matrix.png", matrix, title)
+        plot_confusion_matrix(matrix_file, matrix, title)
     print(f"Saved model.keras, metrics.json, history.csv and two plots in {args.output}")
     data_note = f" on {mnist.name}" if mnist.bundled else ""
     print(f"{mnist.split.capitalize()} Accuracy: {accuracy:.4f}{data_note}")

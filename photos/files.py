@@ -1,5 +1,6 @@
 """From paths to upright RGB images of a bounded size."""
 
+import os
 import re
 import warnings
 from collections.abc import Sequence
@@ -22,22 +23,31 @@ register_heif_opener()  # iPhones save HEIC
 
 
 def find_files(paths: Sequence[str | Path]) -> tuple[list[str], list[str]]:
-    """The picture files in `paths`, and the files of other types in folders.
+    """The picture files in `paths`, and the files of other types in folders, each once.
 
     Folders are searched with their subfolders, in natural order, without hidden files. A
     path that is no folder, or a folder without pictures, is itself in the first list.
     """
-    formats = Image.registered_extensions()
     pictures, others = [], []
     for path in map(Path, paths):
-        found = []
-        for name in sorted(glob("**", root_dir=path, recursive=True), key=natural_order):
-            file = path / name
-            media_type = Image.MIME.get(formats.get(file.suffix.lower()), "")
-            if file.is_file():
-                (found if media_type.startswith("image/") else others).append(str(file))
-        pictures += found or [str(path)]
-    return pictures, others
+        names = sorted(glob("**", root_dir=path, recursive=True), key=natural_order)
+        files = [path / name for name in names if (path / name).is_file()]
+        pictures += list(filter(is_picture, files)) or [path]
+        others += [file for file in files if not is_picture(file)]
+    return each_once(pictures), each_once(others)
+
+
+def is_picture(file: Path) -> bool:
+    """Whether a file's ending is that of a picture."""
+    image_format = Image.registered_extensions().get(file.suffix.lower())
+    return Image.MIME.get(image_format, "").startswith("image/")
+
+
+def each_once(files: Sequence[Path]) -> list[str]:
+    """`files` in their order; of several that are the same through links, the shortest path."""
+    longest_first = sorted(files, key=lambda file: len(str(file)), reverse=True)
+    shortest = set({os.path.realpath(file): file for file in longest_first}.values())
+    return [str(file) for file in dict.fromkeys(files) if file in shortest]
 
 
 def natural_order(name: str) -> str:
@@ -72,6 +82,11 @@ def read_image(path: str | Path) -> Image.Image:
         raise InputError(f"{path}: {reason}") from error
     image.info |= {"pages": pages, "shrink_factor": full_side / max(image.size)}
     return image
+
+
+def open_picture(picture: str | Path | Image.Image) -> Image.Image:
+    """A path or an image as upright RGB: see `read_image` and `to_upright_rgb`."""
+    return to_upright_rgb(picture) if isinstance(picture, Image.Image) else read_image(picture)
 
 
 def to_upright_rgb(image: Image.Image) -> Image.Image:

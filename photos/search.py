@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from photos.components import Components, find_components
-from photos.files import read_image, resize, to_upright_rgb
+from photos.files import open_picture, resize
 from photos.grouping import group_components, has_space_before, order_lines, split_touching
 from photos.ink import find_ink, find_sheet
 from photos.mnist_form import to_mnist
@@ -38,7 +38,11 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
     picture without writing has none. The boxes are in pixels of `picture`, full-size and turned
     upright. For a path, raises InputError as `read_image` does.
     """
-    image = to_upright_rgb(picture) if isinstance(picture, Image.Image) else read_image(picture)
+    return search(open_picture(picture))
+
+
+def search(image: Image.Image) -> list[list[Digit]]:
+    """Find the digits in an image from `open_picture`; see `find_digits`."""
     grey = np.asarray(image.convert("L"), np.float32) / 255
     margin = 1 + max(grey.shape) // 4 if max(grey.shape) < MARGIN_BELOW else 0
     if margin:

@@ -28,10 +28,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from data import Mnist, hold_out, load_mnist, normalize, training_batches
+from photos import read_picture
 
 EPOCHS, STEPS = 10, 60_000 // 128  # of train.py: epochs, and steps of an epoch
 
@@ -196,20 +198,17 @@ def measure_recipe(path: str, seeds: int = 5) -> None:
         )
 
 
-def mnist_images(path: str) -> Iterator[tuple[str, str, Any]]:
-    """The images of MNIST's test set: given to the network, and searched like pictures.
+def mnist_images(path: str) -> Iterator[tuple[str, str, Image.Image]]:
+    """The images of MNIST's test set as pictures.
 
-    Each comes with the name of its row in the table, its true digits and those found.
+    Each comes with the name of its row in the table and its true digits.
     """
-    from PIL import Image
-
     mnist = load_mnist(path)
     for image, label in zip(mnist.x_eval, mnist.y_eval.astype(str), strict=True):
-        yield "MNIST's test set, given directly", label, normalize(image)[None]
-        yield "MNIST's test set, as pictures", label, search(Image.fromarray(image))
+        yield "MNIST's test set, as pictures", label, Image.fromarray(image)
 
 
-def labelled_pictures(folder: str) -> Iterator[tuple[str, str, Any]]:
+def labelled_pictures(folder: str | Path) -> Iterator[tuple[str, str, Path]]:
     """The pictures in `folder`/images that `folder`/labels.csv names, as `mnist_images`.
 
     The columns are file, digits or label (spaces do not count), and kind.
@@ -217,44 +216,34 @@ def labelled_pictures(folder: str) -> Iterator[tuple[str, str, Any]]:
     with open(Path(folder, "labels.csv"), newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             text = (row["digits"] if "digits" in row else row["label"]).replace(" ", "")
-            found = search(Path(folder, "images", row["file"]))
-            yield f"{Path(folder).name}, {row['kind']}", text, found
-
-
-def search(picture: Any) -> Any:
-    """The digits found in a picture, as the network sees them: (n, 28, 28) in [0, 1]."""
-    from photos import find_digits
-
-    pixels = [digit.pixels for line in find_digits(picture) for digit in line]
-    return np.reshape(pixels, (-1, 28, 28)).astype(np.float32)
+            path = Path(folder, "images", row["file"])
+            yield f"{Path(folder).name}, {row['kind']}", text, path
 
 
 def reading_accuracy(path: str, models: list[str], folders: list[str]) -> list[str]:
-    """Table rows: how well `models` read MNIST's test set and the pictures in `folders`.
-
-    Digits are found once in each picture, and then read by every model.
-    """
+    """Table rows: how well `models` read MNIST's test set and the pictures in `folders`."""
     from model import load_model
 
-    networks = [load_model(model) for model in models]
-    kinds: dict[str, list] = {}
-    for kind, *picture in chain(mnist_images(path), *map(labelled_pictures, folders)):
-        kinds.setdefault(kind, []).append(picture)
+    networks = [load_model(model).predict_on_batch for model in models]
+    mnist = load_mnist(path)
+    texts = "".join(mnist.y_eval.astype(str))
+    given = [read_text(network(normalize(mnist.x_eval))) for network in networks]
+    results = {"MNIST's test set, given directly": list(zip(texts, *given, strict=True))}
+    for kind, text, picture in chain(mnist_images(path), *map(labelled_pictures, folders)):
+        read = [read_text(read_picture(picture, net).probabilities) for net in networks]
+        results.setdefault(kind, []).append((text, *read))
     rows = ["| pictures | count | read whole | digits right |", "|---|---|---|---|"]
-    for kind, pictures in kinds.items():
-        texts, found = zip(*pictures, strict=True)
-        scores = [score(texts, read_texts(network, found)) for network in networks]
-        whole, right = zip(*scores, strict=True)
+    for kind, pictures in results.items():
+        texts, *reads = zip(*pictures, strict=True)
+        whole, right = zip(*(score(texts, read) for read in reads), strict=True)
         share = mean_and_deviation(right) if any(texts) else "no digits"
         rows.append(f"| {kind} | {len(texts)} | {mean_and_deviation(whole)} | {share} |")
     return rows
 
 
-def read_texts(network: Any, found: Sequence) -> list[str]:
-    """What `network` reads in pictures, of which each has digits (n, 28, 28)."""
-    answers = network(np.concatenate(found)).numpy().argmax(axis=1)
-    parts = np.split(answers, np.cumsum([len(digits) for digits in found])[:-1])
-    return ["".join(map(str, part)) for part in parts]
+def read_text(probabilities: np.ndarray) -> str:
+    """The digits read, without spaces, from probabilities (n, 10)."""
+    return "".join(map(str, probabilities.argmax(axis=1)))
 
 
 def score(texts: Sequence[str], read: Sequence[str]) -> tuple[float, float]:

@@ -8,7 +8,7 @@ import textwrap
 import pytest
 
 import cli
-from conftest import posix_only, run
+from helpers import posix_only, run
 
 
 def raising(error):
@@ -33,6 +33,7 @@ sys.exit(cli.run_script("me.py", script))
     [
         (cli.InputError("x.npz: damaged\nhere"), 2, "me.py: error: x.npz: damaged\n"),
         (OSError(28, "No space left", "out"), 2, "me.py: error: out: No space left\n"),
+        (OSError(28, "No space left"), 2, "me.py: error: No space left\n"),
         (KeyboardInterrupt(), 130, "me.py: interrupted\n"),
     ],
 )
@@ -51,7 +52,7 @@ def test_a_bug_keeps_its_traceback():
 @posix_only
 def test_sigterm_removes_temporary_files(tmp_path):
     body = """
-with cli.replace_on_success("."):
+with cli.replace_on_success("file"):
     os.kill(os.getpid(), signal.SIGTERM)
 """
     result = run_as_script(body, tmp_path)
@@ -76,34 +77,52 @@ def test_a_stream_that_is_no_text_file_is_left_as_it_is(monkeypatch):
     assert (stdout.getvalue(), stderr.getvalue()) == ("done\n", "me.py: error: wrong\n")
 
 
-def test_replace_on_success_replaces_all(tmp_path):
+def test_replace_on_success_replaces_the_files_at_the_end(tmp_path):
+    (tmp_path / "old").write_text("old")
+    with cli.replace_on_success(tmp_path / "old", tmp_path / "in" / "new") as (old, new):
+        old.write_text("new")
+        new.write_text("new")
+        assert (tmp_path / "old").read_text() == "old"
+    texts = {path.name: path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
+    assert texts == {"old": "new", "new": "new"}
+
+
+def test_a_file_that_is_not_written_is_not_replaced(tmp_path):
     (tmp_path / "kept").write_text("old")
-    (tmp_path / "replaced").write_text("old")
-    with cli.replace_on_success(tmp_path) as folder:
-        assert folder.parent == tmp_path  # on the same disk, so that replacing is one step
-        (folder / "replaced").write_text("new")
-        assert (tmp_path / "replaced").read_text() == "old"
-    texts = {path.name: path.read_text() for path in tmp_path.iterdir()}
-    assert texts == {"kept": "old", "replaced": "new"}
+    with cli.replace_on_success(tmp_path / "kept", tmp_path / "none"):
+        pass
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
 
 
-@pytest.mark.parametrize(
-    ("file", "named"), [("{}/x", "."), (None, "."), ("nowhere.npz", "nowhere.npz")]
-)
-def test_an_error_names_what_the_user_knows(tmp_path, monkeypatch, file, named):
+def test_files_are_replaced_in_their_order(tmp_path):
+    paths = [tmp_path / name for name in ("first", "folder", "last")]
+    paths[1].mkdir()  # cannot be replaced by a file
+
     def write():
-        with cli.replace_on_success(".") as folder:
-            raise OSError(28, "No space left on device", file and file.format(folder))
+        with cli.replace_on_success(*paths) as files:
+            for file in files:
+                file.write_text("new")
+
+    with pytest.raises(OSError, match="folder"):
+        write()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "folder"]
+
+
+@pytest.mark.parametrize("name", ["{file}", "nowhere.npz", None])
+def test_an_error_names_the_file_that_the_user_knows(tmp_path, monkeypatch, name):
+    def write():
+        with cli.replace_on_success("a.png", "b.csv") as files:
+            raise OSError(28, "Disk full", name and name.format(file=files[0]))
 
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(OSError, match="No space left") as raised:
+    with pytest.raises(OSError, match="Disk full") as raised:
         write()
-    assert raised.value.filename == named
+    assert raised.value.filename == ("a.png" if name == "{file}" else name)
 
 
 def test_replace_on_success_says_at_once_that_a_file_is_in_the_way(tmp_path):
     (tmp_path / "file").write_text("old")
-    with pytest.raises(OSError, match="file"), cli.replace_on_success(tmp_path / "file"):
+    with pytest.raises(OSError, match="file"), cli.replace_on_success(tmp_path / "file" / "x"):
         pytest.fail("the block must not run")
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import data
 from cli import InputError
-from conftest import run, write_idx_folder
+from helpers import run, write_idx_folder
 from model import keras
 
 

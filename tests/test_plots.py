@@ -1,12 +1,14 @@
 """What is drawn: texts, colours, places and images of the saved figures."""
 
-import matplotlib
 import numpy as np
 import pytest
 from matplotlib import pyplot
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from PIL import Image
 
 import plots
+from helpers import reading_of
 
 HISTORY = {
     "loss": [0.4, 0.2, 0.1234],
@@ -20,17 +22,17 @@ MATRIX = np.diag(np.arange(90, 100)) + np.eye(10, k=1, dtype=int) * 3
 @pytest.fixture
 def figures(monkeypatch, tmp_path):
     """The figures that were saved, in order; every one also really becomes a PNG file."""
-    saved = []
+    saved, windows = [], pyplot.get_fignums()
     savefig = Figure.savefig
 
-    def keep(figure, path):
-        savefig(figure, path)
+    def keep(figure, path, **options):
+        savefig(figure, path, **options)
         assert path.read_bytes().startswith(b"\x89PNG")
         saved.append(figure)
 
     monkeypatch.setattr(Figure, "savefig", keep)
     yield saved
-    assert pyplot.get_fignums() == []
+    assert pyplot.get_fignums() == windows
 
 
 def texts(artists):
@@ -81,11 +83,12 @@ def test_confusion_matrix_is_coloured_on_the_scale_of_the_mistakes(figures, tmp_
     assert figures[0].axes[1].get_ylabel() == "Mistakes (correct predictions are grey)"
     assert axes.get_title() == "Test digits\n97.22 % correct, 27 mistakes in 972 images"
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("Predicted digit", "True digit")
-    mistakes, correct = axes.collections
+    (mistakes,) = axes.collections
     assert mistakes.get_clim() == (0, 3)
     assert sum(mistakes.cmap(0.0)) > sum(mistakes.cmap(1.0))  # many are dark
-    hidden = [part.get_array().mask.reshape(10, 10) for part in (mistakes, correct)]
-    np.testing.assert_array_equal(hidden, [np.eye(10), 1 - np.eye(10)])
+    assert mistakes.get_array().diagonal().tolist() == [0] * 10
+    assert {tuple(patch.get_facecolor()[:3]) for patch in axes.patches} == {(228 / 255,) * 3}
+    assert [patch.get_xy() for patch in axes.patches] == [(i, i) for i in range(10)]
 
 
 @pytest.mark.parametrize("most", [0, 1, 3, 250])
@@ -110,94 +113,110 @@ def test_predictions(figures, tmp_path, count, drawn):
     assert figures[0].axes[0].get_title() == "0   98.7 %"
     assert figures[0].axes[1].get_title() == "1   98.7 %\ntrue digit 7"
     colors = [axes.spines["top"].get_edgecolor() for axes in figures[0].axes]
-    assert colors[1] == matplotlib.colors.to_rgba(plots.VERMILLION)
+    assert colors[1] == to_rgba(plots.VERMILLION)
     assert colors.count(colors[1]) == 1
     title = figures[0].get_suptitle().split("\n")
     assert ("(the first 50 of 51)" in " ".join(title)) == (count == 51)
-    assert max(map(len, title)) <= 9 * figures[0].get_figwidth()
+    assert figures[0]._suptitle.get_window_extent().width < figures[0].bbox.width
 
 
-def panel_of(*line_lengths, name="note.jpg", shape=(300, 400)):
-    """A panel of lines of digits in a regular grid: an unsure 3 first, then sure 7s."""
-    shape = shape[0], max(shape[1], 40 * max(line_lengths))
-    places = [(40 * i, 60 * row) for row, n in enumerate(line_lengths) for i in range(n)]
-    corners = np.array(places) + 5
-    return plots.Panel(
-        name=name,
-        image=np.full((*shape, 3), 200, np.uint8),
-        boxes=np.hstack([corners, np.add(corners, (25, 45))]),
-        pixels=np.linspace(0, 0.9, len(places))[:, None, None] * np.ones((28, 28)),
-        line_lengths=line_lengths,
-        y_pred=np.array([3] + [7] * (len(places) - 1)),
-        digit_confidence=np.array([0.5] + [0.9] * (len(places) - 1)),
-        confidence=0.328,
-    )
+def parts(axes):
+    """Of a plotted reading: the picture, its rows of digits, and the labels of both."""
+    picture, *rows = axes.images
+    labels = [text for text in axes.texts if text.get_text()]
+    half = len(labels) // 2
+    return picture, rows, labels[:half], labels[half:]
 
 
 @pytest.mark.parametrize(
-    ("layout", "columns", "width"),
-    [
-        ([[10, 10, 10, 10]], 1, 6),
-        ([[1]], 1, 6),
-        ([[1]] * 32, 8, 1.6),
-        ([[1], [4, 3], [30], [1]], 3, 4.2),
-        ([[2]] * 5, 4, 3),
-    ],
+    ("texts_read", "columns"),
+    [(["7"] * 9, 8), (["7"] * 2, 2), (["77"] * 5, 4), (["7", "7777777", "77", "7"], 3)],
 )
-def test_readings(figures, tmp_path, layout, columns, width):
-    panels = [panel_of(*lengths, name=f"{n}.png") for n, lengths in enumerate(layout)]
-    plots.plot_readings(tmp_path / "x.png", panels, 0.6, "Digits found")
+def test_readings_stand_in_a_grid(figures, tmp_path, texts_read, columns):
+    readings = [reading_of(text, name=f"{n}.png") for n, text in enumerate(texts_read)]
+    plots.plot_readings(tmp_path / "x.png", readings, "Digits found")
     assert figures[0].get_suptitle() == "Digits found"
-    photos = [axes for axes in figures[0].axes if axes.patches]
-    strips = [axes for axes in figures[0].axes if axes.images and not axes.patches]
-    for panel, photo, strip in zip(panels, photos, strips, strict=True):
-        np.testing.assert_array_equal(photo.images[0].get_array(), panel.image)
-        assert photo.get_title().startswith(f"{panel.name}\n")
-        expected = ["3"] + ["7"] * (len(panel.pixels) - 1)
-        assert texts(photo.texts) == texts(strip.texts) == expected
-        assert photo.get_position().y0 > strip.get_position().y0
-        image = strip.images[0].get_array()
-        assert strip.images[0].to_rgba(np.eye(2))[0, 0].tolist() == [1, 1, 1, 1]  # white
-        for digit, label in zip(panel.pixels, strip.texts, strict=True):
-            x, y = map(int, label.get_position())
-            assert image[y + 20, x] == digit[0, 0]  # below its label
-            assert np.sum(image == digit[0, 0]) == 28 * 28
-    assert len({photo.get_subplotspec().colspan.start for photo in photos}) == columns
-    drawn_width = photos[0].get_position().width * figures[0].get_figwidth()
-    assert drawn_width == pytest.approx(width, rel=0.1)
+    used = [axes for axes in figures[0].axes if axes.images]
+    names = [axes.get_title().split("\n")[0] for axes in used]
+    assert names == [reading.name for reading in readings]
+    assert len({axes.get_subplotspec().colspan.start for axes in used}) == columns
+
+
+def test_a_picture_is_titled_with_its_name_and_confidence(figures, tmp_path):
+    reading = reading_of("37", name="scans/note.jpg", confidences=[0.5, 0.656])
+    plots.plot_readings(tmp_path / "x.png", [reading], "")
+    assert figures[0].axes[0].get_title() == "note.jpg\n32.8 %"
 
 
 def test_each_digit_has_its_box_and_the_unsure_another_colour(figures, tmp_path):
-    panel = panel_of(3, 2)
-    plots.plot_readings(tmp_path / "x.png", [panel], 0.6, "")
-    photo, strip = figures[0].axes
-    assert photo.get_title() == "note.jpg\n32.8 %"
-    frame, *boxes = photo.patches
-    np.testing.assert_array_equal(frame.get_bbox().extents, (-0.5, -0.5, 399.5, 299.5))
-    np.testing.assert_array_equal([box.get_bbox().extents for box in boxes], panel.boxes)
-    expected = [matplotlib.colors.to_rgba(c) for c in [plots.VERMILLION] + [plots.BLUE] * 4]
-    assert [patch.get_edgecolor() for patch in boxes] == expected
-    assert [matplotlib.colors.to_rgba(text.get_color()) for text in strip.texts] == expected
-    assert [text.get_bbox_patch().get_facecolor() for text in photo.texts] == expected
-    for text, (left, top, _, _) in zip(photo.texts, panel.boxes, strict=True):
-        assert text.get_position() == (left, top)
-        # Above the box, or inside it if there is no space.
-        assert text.get_va() == ("top" if top < 30 else "bottom")
+    reading = reading_of("377", "77", confidences=[0.5, 0.9, 0.9, 0.9, 0.9])
+    plots.plot_readings(tmp_path / "x.png", [reading], "")
+    _, _, labels, labels_below = parts(figures[0].axes[0])
+    _, *boxes = figures[0].axes[0].patches
+    np.testing.assert_array_equal([box.get_bbox().extents for box in boxes], reading.boxes)
+    expected = [to_rgba(color) for color in [plots.VERMILLION] + [plots.BLUE] * 4]
+    assert [box.get_edgecolor() for box in boxes] == expected
+    assert [label.get_bbox_patch().get_facecolor() for label in labels] == expected
+    assert [to_rgba(label.get_color()) for label in labels_below] == expected
+    assert texts(labels) == texts(labels_below) == list("37777")
+    places = [label.get_position() for label in labels]
+    np.testing.assert_array_equal(places, reading.boxes[:, :2])
+
+
+@pytest.mark.parametrize(("row", "alignment"), [(0, "top"), (1, "bottom")])
+def test_a_label_stands_in_its_box_where_it_would_leave_the_picture(
+    figures, tmp_path, row, alignment
+):
+    plots.plot_readings(tmp_path / "x.png", [reading_of("7", "7")], "")
+    _, _, labels, _ = parts(figures[0].axes[0])
+    assert labels[row].get_va() == alignment
+
+
+def test_a_large_picture_is_plotted_small_and_its_boxes_in_place(figures, tmp_path):
+    picture = Image.new("RGB", (1600, 1200), "white")
+    reading = reading_of("7", size=(4800, 3600), picture=picture)
+    plots.plot_readings(tmp_path / "x.png", [reading], "")
+    (axes,) = figures[0].axes
+    assert axes.images[0].get_array().shape == (750, 1000, 3)
+    assert axes.images[0].get_extent() == [0, 4800, 3600, 0]
+    np.testing.assert_array_equal(axes.patches[1].get_bbox().extents, (5, 5, 30, 50))
 
 
 def test_labels_of_a_picture_are_as_large_as_its_boxes_are_drawn(figures, tmp_path):
-    for shape in ((600, 800), (960, 800)):  # both are drawn 800 pixels wide
-        plots.plot_readings(tmp_path / "x.png", [panel_of(1, shape=shape)], 0.6, "")
+    for height in (600, 960):  # both are drawn 800 pixels wide
+        plots.plot_readings(tmp_path / "x.png", [reading_of("7", size=(800, height))], "")
     sizes = [figure.axes[0].texts[0].get_fontsize() for figure in figures]
     assert sizes[0] == sizes[1] < 14
 
 
-def test_lines_of_the_strip_are_those_of_the_picture_and_wrap(figures, tmp_path):
-    plots.plot_readings(tmp_path / "x.png", [panel_of(16, 18, 2)], 0.6, "")
-    strip = figures[0].axes[1]
-    heights = [text.get_position()[1] for text in strip.texts]
-    assert [heights.count(height) for height in sorted(set(heights))] == [16, 16, 2, 2]
-    assert strip.images[0].get_array().shape == tuple(np.multiply((4, 16), plots.STRIP_CELL))
+def test_digits_stand_below_the_picture_as_the_network_sees_them(figures, tmp_path):
+    reading = reading_of("12", "3")
+    plots.plot_readings(tmp_path / "x.png", [reading], "")
+    _, rows, _, labels = parts(figures[0].axes[0])
+    tiles = [
+        tile
+        for row in rows
+        for tile in np.hsplit(row.get_array(), row.get_array().shape[1] // 30)
+    ]
+    np.testing.assert_array_equal([tile[1:29, 1:29] for tile in tiles], reading.pixels)
+    assert rows[0].to_rgba(np.eye(2))[0, 0].tolist() == [1, 1, 1, 1]  # white
+    tops = [row.get_extent()[3] for row in rows]
+    assert 300 < tops[0] < tops[1]
+    assert [label.get_position()[1] for label in labels] == [tops[0], tops[0], tops[1]]
+
+
+@pytest.mark.parametrize("size", [(400, 300), (300, 900), (1000, 60)])
+def test_everything_lies_in_the_axes_and_the_axes_in_the_figure(figures, tmp_path, size):
+    plots.plot_readings(tmp_path / "x.png", [reading_of("7777", size=size)] * 4, "")
+    for axes in figures[0].axes:
+        left, right = axes.get_xlim()
+        bottom, top = axes.get_ylim()
+        for image in axes.images:
+            x0, x1, y1, y0 = image.get_extent()
+            assert left - 1e-6 <= x0 < x1 <= right + 1e-6
+            assert top <= y0 < y1 <= bottom + 1e-6
+        assert figures[0].bbox.contains(*axes.get_tightbbox().min)
+        assert figures[0].bbox.contains(*axes.get_tightbbox().max)
 
 
 # Math, letters that the font lacks, bytes that are no text: none may fail or be a warning.
@@ -211,5 +230,27 @@ def test_lines_of_the_strip_are_those_of_the_picture_and_wrap(figures, tmp_path)
     ],
 )
 def test_any_file_name_can_be_drawn(figures, tmp_path, name, title):
-    plots.plot_readings(tmp_path / "x.png", [panel_of(1, name=name)], 0.6, "")
+    plots.plot_readings(tmp_path / "x.png", [reading_of("7", name=name)], "")
     assert figures[0].axes[0].get_title().split("\n")[0] == title
+
+
+@pytest.mark.parametrize("name", ["x.png", "x.jpg", "x.webp", "x.tif"])
+def test_a_saved_plot_is_known_again(tmp_path, name):
+    plots.plot_readings(tmp_path / name, [reading_of("7")], "")
+    assert plots.is_plot(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["x.pdf", "x.PDF", "x.svg"])
+def test_plots_are_also_saved_as_vector_graphics(tmp_path, name):
+    plots.plot_readings(tmp_path / name, [reading_of("7")], "")
+    assert (tmp_path / name).stat().st_size > 1000
+
+
+@pytest.mark.parametrize("write", [Image.Image.save, lambda _, path: path.write_text("no")])
+def test_other_files_are_no_plots(tmp_path, write):
+    write(Image.new("L", (9, 9)), tmp_path / "x.png")
+    assert not plots.is_plot(tmp_path / "x.png")
+
+
+def test_a_missing_file_is_no_plot(tmp_path):
+    assert not plots.is_plot(tmp_path / "x.png")

@@ -3,6 +3,7 @@
 import csv
 import re
 import shutil
+import webbrowser
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,8 @@ import pytest
 from PIL import Image
 
 import data
-import plots
 import predict
-import window
-from conftest import ROOT, run
-from photos import Digit
+from helpers import ROOT, posix_only, reading_of, run
 
 
 def test_whole_run_after_training(bundled_run, tmp_path):
@@ -47,7 +45,7 @@ def read_csv(path):
 
 def test_mistakes(predict_main, tmp_path, monkeypatch, trained_model, bundled_digits):
     drawn, table = [], tmp_path / "t.csv"
-    monkeypatch.setattr(plots, "plot_predictions", lambda *given: drawn.extend(given[1:]))
+    monkeypatch.setattr(predict, "plot_predictions", lambda *given: drawn.extend(given[1:]))
     status, printed = predict_main("--mistakes", "--count", 4, "--csv", table)
     assert status == 0
     assert printed.out.count("wrong: true digit") == 4
@@ -75,7 +73,7 @@ def test_few_images_without_mistakes(
     file, images = tmp_path / "few.npz", random_digits["x_test"][:5]
     y_pred = trained_model(data.normalize(images)).numpy().argmax(axis=1)
     np.savez(file, **random_digits | {"x_test": images, "y_test": y_pred})
-    monkeypatch.setattr(plots, "plot_predictions", lambda *given: drawn.extend(given))
+    monkeypatch.setattr(predict, "plot_predictions", lambda *given: drawn.extend(given))
     assert predict_main("--data", file)[0] == 0  # fewer than 10 are shown
     assert (len(drawn[1]), drawn[-1]) == (5, "Test images of few.npz")
     _, printed = predict_main("--mistakes", "--data", file)
@@ -103,10 +101,15 @@ def own(tmp_path, bundled_digits):
 
 
 @pytest.fixture
-def drawn(monkeypatch):
-    """The panels given to be drawn, in place of a picture, and what else is given."""
+def plotted(monkeypatch):
+    """The readings given to be plotted, in place of a picture, and the title."""
     given = []
-    monkeypatch.setattr(plots, "plot_readings", lambda *arguments: given.extend(arguments[1:]))
+
+    def plot(path, readings, title):
+        path.touch()
+        given.extend((readings, title))
+
+    monkeypatch.setattr(predict, "plot_readings", plot)
     return given
 
 
@@ -141,25 +144,19 @@ def test_a_page_is_read_line_by_line(predict_main, trained_model, tmp_path, bund
 
 
 @pytest.mark.parametrize(
-    ("spaces", "confidence", "line"),
+    ("confidences", "line"),
     [
-        ([[0]], [0.992], "a.png  7  99.2 %"),
-        ([[0], [0, 0]], [0.9, 0.9, 0.9], "a.png  7 / 77  72.9 %"),
-        ([[0, 0, 1], [0]], [1, 1, 1, 1], "a.png  77 7 / 7  100.0 %"),
-        ([[0, 0]], [0.9, 0.5], "a.png  77  45.0 %  unsure of digit no. 2: 7, perhaps 2"),
-        ([[0]], [0.6], "a.png  7  60.0 %"),
+        ([0.992, 0.95], "a.png  37  94.2 %"),
+        ([0.95, 0.7], "a.png  37  66.5 %  unsure of digit no. 2: 7, perhaps 8"),
+        (
+            [0.6, 0.7],
+            "a.png  37  42.0 %  unsure of digit no. 1: 3, perhaps 4; digit no. 2: 7, perhaps 8",
+        ),
     ],
 )
-def test_line_printed_and_colors_of_a_drawing(spaces, confidence, line):
-    """Of digits 7, some with a space before."""
-    lines = [[Digit((0, 0, 9, 9), np.eye(28), space) for space in row] for row in spaces]
-    probabilities = np.zeros((len(confidence), 10))
-    probabilities[:, 7], probabilities[:, 2] = confidence, 0.05
-    reading = predict.Reading("a.png", lines=lines, probabilities=probabilities)
+def test_line_printed_of_a_picture(confidences, line):
+    reading = reading_of("37", confidences=confidences, name="a.png")
     assert predict.describe(reading) == line
-    assert line.startswith(f"a.png  {predict.to_answer(reading).title}")
-    unsure = [color == plots.VERMILLION for color in predict.to_answer(reading).colors]
-    assert unsure == [share < 0.6 for share in confidence]
 
 
 def test_unreadable_images_do_not_stop_the_others(predict_main, own, tmp_path, bundled_digits):
@@ -179,9 +176,9 @@ def test_unreadable_images_do_not_stop_the_others(predict_main, own, tmp_path, b
     assert others == f"predict.py: left out 6 files of other types: {named}"
     bad = [*(f"{own}/{n}.png" for n in (2, 3, 4)), "nowhere.png"]
     complaint = f"predict.py: {own}/5.tif: only the first of 3 pages or frames is read"
-    assert complaints.pop(0) == complaint
-    assert [line.split(": ")[1] for line in complaints] == bad
-    assert complaints[2].endswith(": no digit found")
+    complaints.remove(complaint)
+    assert sorted(line.split(": ")[1] for line in complaints) == sorted(bad)
+    assert f"predict.py: {own}/4.png: no digit found" in complaints
     assert error == "predict.py: error: no digit read in 4 of 12 pictures"
     unread = [row for row in read_csv(table) if not row["digits"]]
     assert [row["picture"] for row in unread] == bad
@@ -197,25 +194,58 @@ def test_a_name_with_a_minus_and_the_folder_of_a_model(
     assert (status, printed.out[:8]) == (0, "-1.png  ")
 
 
-def test_an_earlier_output_is_not_read(own, trained_file, monkeypatch, capsys):
+def test_earlier_plots_in_a_folder_are_passed_over_and_may_be_replaced(
+    predict_main, own, tmp_path
+):
+    for _ in range(2):  # the second run finds the plots of the first
+        status, printed = predict_main(tmp_path, "--output", own / "0.png")
+        assert (status, printed.out.count("own/")) == (0, 11)
+    status, printed = predict_main(own, "--output", own / "new.png")
+    assert (status, printed.out.count("0.png  ")) == (0, 1)  # of 10.png
+
+
+def test_a_picture_that_is_not_read_may_be_replaced(predict_main, own):
+    before = (own / "2.png").read_bytes()
+    assert predict_main(own / "1.png", "--output", own / "2.png")[0] == 0
+    assert (own / "2.png").read_bytes() != before
+
+
+@pytest.mark.parametrize("output", ["own/../own/1.png", "own/link.png"])
+@pytest.mark.parametrize("given", ["own/1.png", "own"])
+@posix_only
+def test_a_picture_that_is_read_is_never_replaced(
+    predict_main, own, monkeypatch, output, given
+):
     monkeypatch.chdir(own.parent)
-    Path("outputs").mkdir()
-    Path("outputs/predictions.png").touch()  # the default output, which may be replaced
-    assert predict.parse_arguments([".", "--output", "new.png"]).pictures == ["."]
-    for output in ([], ["--output", "./outputs/predictions.png"]):
-        given = ["own", f"{own.parent}/outputs", "--model", str(trained_file), *output]
-        assert predict.main(given) == 0
-    for number in range(5):
-        (own / f"{number}.txt").touch()
-    predict.main(given)
-    assert "types: 0.txt, 1.txt, 2.txt, 3.txt, 4.txt\n" in capsys.readouterr().err
+    (own / "link.png").symlink_to(own / "1.png")
+    before = (own / "1.png").read_bytes()
+    status, printed = predict_main(given, "--output", output)
+    assert (status, printed.out) == (2, "")
+    assert f"error: --output would replace the picture {output}; give another" in printed.err
+    assert (own / "1.png").read_bytes() == before
 
 
-def test_the_saved_picture_is_shown(predict_main, own, monkeypatch):
+def test_a_plot_that_is_named_is_read(predict_main, own, tmp_path):
+    predict_main(own / "1.png", "--output", tmp_path / "plot.png")
+    _, printed = predict_main(tmp_path / "plot.png", "--output", tmp_path / "new.png")
+    assert "is an output of predict.py" not in printed.err
+
+
+def test_a_folder_of_nothing_but_plots_has_nothing_to_read(predict_main, own, tmp_path):
+    (tmp_path / "plots").mkdir()
+    predict_main(own / "1.png", "--output", tmp_path / "plots" / "1.png")
+    status, printed = predict_main(tmp_path / "plots")
+    assert status == 2
+    assert printed.err.endswith("1.png is an output of predict.py; give a picture to read\n")
+
+
+@pytest.mark.parametrize(("opens", "error"), [(True, ""), (False, "no program found to show ")])
+def test_the_saved_picture_is_shown(predict_main, own, tmp_path, monkeypatch, opens, error):
     shown = []
-    monkeypatch.setattr(window, "show", lambda path: shown.append(Image.open(path).format))
-    assert predict_main(own / "1.png", "--show")[0] == 0
-    assert shown == ["PNG"]
+    monkeypatch.setattr(webbrowser, "open", lambda address: shown.append(address) or opens)
+    status, printed = predict_main(own / "1.png", "--show", "--output", tmp_path / "a b.pdf")
+    assert (status, shown) == (0, [(tmp_path / "a b.pdf").as_uri()])
+    assert printed.err == (error and f"predict.py: {error}{tmp_path / 'a b.pdf'}\n")
 
 
 def test_file_names_that_are_no_valid_text_are_read_and_written(predict_main, own, tmp_path):
@@ -226,33 +256,23 @@ def test_file_names_that_are_no_valid_text_are_read_and_written(predict_main, ow
     assert b"\xff.png,6," in (tmp_path / "t.csv").read_bytes()
 
 
-def test_the_least_certain_are_drawn(predict_main, own, bundled_digits, monkeypatch, drawn):
-    monkeypatch.setattr(plots, "MAX_PANELS", 3)
-    monkeypatch.setattr(predict, "PICTURES_PER_BATCH", 4)
+def test_the_least_certain_are_plotted(predict_main, own, monkeypatch, plotted):
+    monkeypatch.setattr(predict, "MAX_READINGS", 3)
+    monkeypatch.setattr(predict, "FILES_PER_CALL", 4)
     _, printed = predict_main(own)
-    panels, unsure, title = drawn
+    readings, title = plotted
     everything = sorted(float(line.split()[2]) for line in printed.out.splitlines()[:-1])
-    assert [round(100 * panel.confidence, 1) for panel in panels] == everything[:3]
+    assert [round(100 * reading.confidence, 1) for reading in readings] == everything[:3]
     assert title.endswith(": the 3 least certain of 10 pictures")
-    assert unsure == predict.UNSURE_BELOW
-    for panel in panels:
-        mnist = bundled_digits.x_eval[int(panel.name.removesuffix(".png")) - 1] / 255
-        assert panel.image.mean() > 128  # as it was given, dark on light
-        assert np.abs(panel.pixels[0] - mnist).mean() < 0.1
-        assert f"{panel.name}  {panel.y_pred[0]}" in printed.out
 
 
-def test_large_pictures_are_drawn_small(predict_main, tmp_path, bundled_digits, drawn):
-    written(bundled_digits.x_eval[:1]).resize((1500, 1600)).save(tmp_path / "x.png")
-    predict_main(tmp_path / "x.png")
-    ((panel,), _, title) = drawn
+def test_few_pictures_are_plotted_in_their_order(predict_main, own, plotted):
+    predict_main(own)
+    readings, title = plotted
+    assert [Path(reading.name).name for reading in readings] == [
+        f"{n}.png" for n in range(1, 11)
+    ]
     assert title == "Digits found and, below, as the network sees them"
-    assert panel.line_lengths == [1]
-    assert panel.digit_confidence == pytest.approx(panel.confidence)
-    assert max(panel.image.shape) == plots.MAX_PICTURE_SIDE
-    ink = np.argwhere(panel.image.min(axis=2) < 128)
-    (top, left), (bottom, right) = ink.min(axis=0), ink.max(axis=0)
-    assert panel.boxes[0] == pytest.approx((left, top, right, bottom), abs=20)
 
 
 def test_the_readmes_program_reads_a_picture(trained_file, tmp_path, monkeypatch, capsys):
@@ -261,7 +281,12 @@ def test_the_readmes_program_reads_a_picture(trained_file, tmp_path, monkeypatch
     shutil.copy(ROOT / "tests/rendered/images/page-plain.jpg", tmp_path / "note.jpg")
     monkeypatch.chdir(tmp_path)
     exec(program, {})
-    printed = capsys.readouterr().out
-    read = "".join(re.findall(r"^\[([0-9 ]+)\]", printed, re.MULTILINE))
-    assert sum(map(str.__eq__, read.replace(" ", ""), "62837711679")) >= 9  # of 11, in order
-    assert printed.count("(") == 11  # boxes
+    printed = capsys.readouterr()
+    text, confidence, boxes = re.fullmatch(
+        r"([0-9 /]+)  ([0-9.]+%)\n(\[[0-9 \n\[\]]+\])\n", printed.out
+    ).groups()
+    read = text.replace(" ", "").replace("/", "")
+    assert sum(map(str.__eq__, read, "62837711679")) >= 9  # of 11, in order
+    assert 0 < float(confidence.strip("%")) <= 100
+    assert boxes.count("[") == 1 + 11
+    assert printed.err == ""

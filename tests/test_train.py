@@ -15,7 +15,7 @@ import model
 import plots
 import train
 from augmentation import RandomAugmentation, keras, tf
-from conftest import ROOT, run, short_run
+from helpers import ROOT, run, short_run
 
 HISTORY = ("accuracy", "loss", "val_accuracy", "val_loss")
 
@@ -102,7 +102,7 @@ def untrained_run(random_npz, tmp_path, monkeypatch):
             return SimpleNamespace(history={key: [0.5] for key in HISTORY})
 
         def keep(path, *arguments):
-            run.drawn[path.stem] = arguments
+            run.drawn[path.stem.rpartition("-")[2]] = arguments  # without the temporary prefix
 
         monkeypatch.chdir(random_npz.parent)
         monkeypatch.setattr(keras.Sequential, "fit", fit)

@@ -1,5 +1,6 @@
 """Drawing: with synthetic events on a figure without a display, and with a real mouse."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -20,10 +21,13 @@ from scipy import ndimage
 
 import predict
 import window
-from conftest import ROOT, run
-from window import HEIGHT, PEN_WIDTH, WIDTH, Answer, DrawingWindow
+from cli import InputError
+from helpers import ROOT, reading_of, run
+from photos import Digit, Reading
+from plots import BLUE, VERMILLION
+from window import MARGIN, PEN_WIDTH, Drawing, DrawingWindow
 
-BLUE, GREEN = "#0000FF", "#00FF00"
+WIDTH, HEIGHT = window.PAPER_SIZE
 ONE = [(200, 200), (200, 300), (200, 400)]
 BAR = [(400, 250), (500, 250), (600, 250)]
 
@@ -36,16 +40,28 @@ def arc(x, y, width, height, start, stop):
 
 def read_pieces(paper):
     """A reading in which each piece of ink is a digit: the first is a 0, the next a 1..."""
-    boxes = [
-        (columns.start, rows.start, columns.stop, rows.stop)
-        for rows, columns in ndimage.find_objects(ndimage.label(paper < 128)[0])
+    pieces = ndimage.find_objects(ndimage.label(np.asarray(paper) < 128)[0])
+    boxes = [(x.start, y.start, x.stop, y.stop) for y, x in pieces]
+    shades = np.linspace(0.2, 1, len(boxes))
+    digits = [
+        Digit(box, np.full((28, 28), shade), False)
+        for box, shade in zip(boxes, shades, strict=True)
     ]
-    n = len(boxes)
-    share = np.array([[0.8], [0.9], [0.7]])[:n]
-    probabilities = share * np.eye(10)[:n] + (1 - share) * np.roll(np.eye(10), 1, axis=1)[:n]
-    pixels = np.linspace(0.2, 1, n)[:, None, None] * np.ones((n, 28, 28))
-    colors = [BLUE, GREEN, BLUE][:n]
-    return Answer(f"{n} pieces", np.reshape(boxes, (n, 4)), pixels, probabilities, colors)
+    share = np.array([[0.8], [0.95], [0.7]])[: len(boxes)]
+    best = np.eye(10)[: len(boxes)]
+    probabilities = share * best + (1 - share) * np.roll(best, 1, axis=1)
+    picture = paper.convert("RGB")
+    picture.info["shrink_factor"] = 1
+    return Reading("drawing", picture, [digits] if digits else [], probabilities)
+
+
+def drawing_of(*strokes):
+    drawing = Drawing()
+    for stroke in strokes:
+        for point in stroke:
+            drawing.extend(point)
+        drawing.finish()
+    return drawing
 
 
 class Pen:
@@ -56,11 +72,11 @@ class Pen:
         self.canvas = FigureCanvasAgg(self.figure)
         self.papers = []  # what was read
         self.window = DrawingWindow(
-            self.figure, lambda p: self.papers.append(p) or read(p), folder
+            self.figure, lambda p: self.papers.append(np.asarray(p)) or read(p), folder
         )
 
     def mouse(self, what, x, y, axes=None, button=1):
-        point = (axes or self.window.paper_axes).transData.transform((x, y))
+        point = (axes or self.window.paper).transData.transform((x, y))
         MouseEvent(f"{what}_event", self.canvas, *point, button)._process()
 
     def begin(self, stroke):
@@ -104,65 +120,116 @@ def pen(tmp_path):
     return Pen(read_pieces, tmp_path)
 
 
+# --- the drawing
+
+
+def test_a_fast_stroke_is_smooth_and_as_wide_as_the_pen():
+    circle = arc(450, 360, 400, 400, 0, 702)[::2]  # 36 degrees from point to point
+    rows, columns = np.nonzero(np.asarray(drawing_of(circle).picture()) < 128)
+    radius = np.hypot(columns + 0.5 - 450, rows + 0.5 - 360)[columns < 450]  # not the ends
+    # The curve stays at 190 to 191. Straight lines from point to point would reach 200.
+    assert (radius.min(), radius.max()) == pytest.approx(
+        (190 - PEN_WIDTH / 2, 191 + PEN_WIDTH / 2), abs=1
+    )
+
+
+@pytest.mark.parametrize("outside", [(450, -90), (-90, 360), (990, 360), (450, 810)])
+def test_no_ink_touches_the_edge_of_the_paper(outside):
+    paper = np.asarray(drawing_of([(450, 360), outside]).picture())
+    rows, columns = np.nonzero(paper < 128)
+    margin = min(rows.min(), columns.min(), HEIGHT - rows.max(), WIDTH - columns.max())
+    assert margin == pytest.approx(MARGIN - PEN_WIDTH / 2, abs=2)
+
+
+def test_what_is_cleared_can_be_undone():
+    drawing = drawing_of(ONE, BAR)
+    drawing.clear()
+    assert drawing.strokes == []
+    drawing.undo()
+    assert drawing.strokes == [ONE, BAR]
+
+
+def test_strokes_are_undone_one_by_one():
+    drawing = drawing_of(ONE, BAR)
+    for left in ([ONE], [], []):  # at the end, there is nothing to undo
+        drawing.undo()
+        assert drawing.strokes == left
+
+
+@pytest.mark.parametrize("drop", [Drawing.undo, Drawing.clear])
+def test_an_unfinished_stroke_is_dropped(drop):
+    drawing = drawing_of()
+    drawing.extend(ONE[0])
+    assert drawing.strokes == [ONE[:1]]
+    drop(drawing)
+    assert drawing.strokes == []
+
+
+def test_an_empty_paper_is_not_cleared_again():
+    drawing = drawing_of(ONE)
+    drawing.clear()
+    drawing.clear()
+    drawing.undo()
+    assert drawing.strokes == [ONE]
+
+
+def test_a_drawing_is_saved_and_none_is_overwritten(tmp_path):
+    drawing = drawing_of(ONE)
+    for name in ("drawing.png", "drawing-2.png", "drawing-3.png"):
+        assert drawing.save(tmp_path) == tmp_path / name
+        saved = Image.open(tmp_path / name)
+        np.testing.assert_array_equal(saved, drawing.picture())
+        drawing.extend(BAR[0])
+
+
+def test_an_empty_paper_is_not_saved(tmp_path):
+    with pytest.raises(InputError, match="the paper is empty"):
+        Drawing().save(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- the window
+
+
 def test_what_is_read_is_what_is_seen(pen):
     pen.draw(ONE)
     pen.draw(arc(500, 400, 300, 200, 0, 300))
-    pen.window.answer = Answer()
+    pen.window.reading = None
     pen.window.redraw()
     rows, columns = np.mgrid[8:HEIGHT:8, 8:WIDTH:8]
     places = np.c_[columns.ravel(), rows.ravel()]
-    x, y = np.rint(pen.window.paper_axes.transData.transform(places)).T
+    x, y = np.rint(pen.window.paper.transData.transform(places)).T
     seen = pen.screen()[599 - y.astype(int), x.astype(int)].mean(axis=1)
     read = pen.papers[-1][rows, columns].ravel()
     assert 50 < (read < 128).sum() < 500
     assert ((seen < 0.5) != (read < 128)).mean() < 0.005
 
 
-def test_a_stroke_is_seen_while_it_is_drawn_and_can_be_dropped(pen):
-    pen.draw(ONE)
-    pen.key("s")
-    assert "Saved as drawing.png" in pen.texts()
-    black = len(pen.shows("black"))
+def test_a_stroke_is_seen_while_it_is_drawn(pen):
     pen.mouse("button_press", *BAR[0])
-    dot = len(pen.shows("black")) - black
+    dot = len(pen.shows("black"))
     assert dot > 20
-    assert "Saved as drawing.png" not in pen.texts()
     for point in BAR[1:]:
         pen.mouse("motion_notify", *point)
-    longer = len(pen.shows("black")) - black - dot
-    scale = pen.window.paper_axes.bbox.width / WIDTH
+    longer = len(pen.shows("black")) - dot
+    scale = pen.window.paper.bbox.width / WIDTH
     assert longer == pytest.approx(200 * scale * PEN_WIDTH * scale, rel=0.2)
+
+
+def test_a_stroke_is_finished_by_the_left_button_only(pen):
+    pen.begin(BAR)
     pen.mouse("button_release", *BAR[-1], button=3)
-    assert len(pen.window.stroke) == 3
-    pen.key("ctrl+z")
-    assert pen.window.strokes == [pytest.approx(np.array(ONE), abs=2)]
+    assert len(pen.window.drawing.stroke) == 3
 
 
-def test_no_ink_touches_the_edge_of_the_paper(pen):
-    for outside in ((450, -90), (-90, 360), (990, 360), (450, 810)):
-        pen.draw([(450, 360), outside])
-    rows, columns = np.nonzero(pen.papers[-1] < 128)
-    margins = rows.min(), columns.min(), HEIGHT - rows.max(), WIDTH - columns.max()
-    assert margins == pytest.approx((10, 10, 10, 10), abs=2)
-
-
-def test_keys_of_matplotlib_do_nothing(tmp_path):
+def test_keys_of_matplotlib_do_nothing(monkeypatch):
     pyplot.switch_backend("agg")
-    drawing = DrawingWindow(pyplot.figure(), read_pieces, tmp_path)
-    position = drawing.paper_axes.transData.transform((450, 360))
-    KeyEvent("key_press_event", drawing.canvas, "l", *position)._process()
-    assert drawing.paper_axes.get_yscale() == "linear"
+    monkeypatch.setattr(FigureCanvasAgg, "required_interactive_framework", "none")
+    figure = window.open_figure()
+    axes = figure.add_axes((0, 0, 1, 1))
+    KeyEvent("key_press_event", figure.canvas, "l", 50, 50)._process()
+    assert axes.get_yscale() == "linear"
     pyplot.close("all")
-
-
-def test_a_fast_stroke_is_smooth_and_as_wide_as_the_pen(pen):
-    pen.draw(arc(450, 360, 400, 400, 0, 702)[::2])  # 36 degrees from point to point
-    rows, columns = np.nonzero(pen.papers[-1] < 128)
-    radius = np.hypot(columns + 0.5 - 450, rows + 0.5 - 360)[columns < 450]  # not the ends
-    # The curve stays at 190 to 191. Straight lines from point to point would reach 200.
-    assert (radius.min(), radius.max()) == pytest.approx(
-        (190 - PEN_WIDTH / 2, 191 + PEN_WIDTH / 2), abs=1
-    )
 
 
 def test_reading_is_shown_for_the_digit_drawn_last(pen):
@@ -173,15 +240,15 @@ def test_reading_is_shown_for_the_digit_drawn_last(pen):
     pen.draw(ONE)
     pen.draw(BAR)
     assert pen.window.focus == pytest.approx(BAR[-1], abs=2)
-    assert pen.texts() == ["2 pieces", "0", "1", "90.0 %", "10.0 %"]
+    assert pen.texts() == ["01  76.0 %", "0", "1", "95.0 %", "5.0 %"]
     assert [box.get_linewidth() for box in pen.window.marks[::2]] == [1, 2]
-    blue, green = pen.shows(BLUE), pen.shows(GREEN)
-    assert len(green) > 2000  # the bar of the 1, and box and label
-    assert 300 < len(blue) < 1000
-    right, bottom = pen.window.paper_axes.transData.transform(
+    blue, red = pen.shows(BLUE), pen.shows(VERMILLION)
+    assert len(blue) > 2000  # the bar of the 1, and box and label
+    assert 300 < len(red) < 1000
+    right, bottom = pen.window.paper.transData.transform(
         (200 + PEN_WIDTH / 2, 400 + PEN_WIDTH / 2)
     )
-    lower = blue[blue[:, 0] > 599 - bottom - 50]  # without the label
+    lower = red[red[:, 0] > 599 - bottom - 50]  # without the label
     assert lower.max(axis=0) == pytest.approx((600 - bottom, right), abs=2)
 
 
@@ -189,23 +256,26 @@ def test_a_click_shows_the_digit_clicked_on(pen):
     for stroke in (ONE, BAR, [(201, 300), (202, 301)]):  # the last is a click
         pen.draw(stroke)
     assert np.array_equal(pen.papers[-1], pen.papers[-2])
-    assert pen.texts() == ["2 pieces", "0", "1", "80.0 %", "20.0 %"]
+    assert pen.texts() == ["01  76.0 %", "0", "1", "80.0 %", "20.0 %"]
     assert np.all(pen.window.digit_image.get_array() == 0.2)
     assert [bar.get_width() for bar in pen.window.bars[:3]] == pytest.approx([0.8, 0.2, 0])
-    assert len(pen.shows(BLUE)) > 2000
-    assert 300 < len(pen.shows(GREEN)) < 1000
+    assert len(pen.shows(VERMILLION)) > 2000
+    assert 300 < len(pen.shows(BLUE)) < 1000
+
+
+def test_a_click_beside_all_digits_and_a_straight_stroke_on_one_are_drawn(pen):
+    pen.draw(ONE)
     pen.draw([(201, 390), (201, 380), (201, 370)])  # no click: a straight stroke on the 0
     pen.draw([(700, 600)])  # a click beside all digits leaves a dot
-    assert "3 pieces" in pen.texts()
-    assert len(pen.window.strokes) == 4
+    assert len(pen.window.drawing.strokes) == 3
 
 
 def test_a_long_title_and_a_label_at_the_top_are_not_clipped(pen):
-    pen.window.read = lambda paper: read_pieces(paper)._replace(title=60 * "7")
+    pen.window.read = lambda paper: reading_of(60 * "7", picture=paper, size=paper.size)
     pen.draw([(450, 20), (450, 100)])
     ends = [artist.get_window_extent() for artist in (pen.window.title, pen.window.marks[1])]
     assert ends[0].x1 < pen.window.digit_image.axes.bbox.x0
-    assert ends[1].y1 < pen.window.paper_axes.bbox.y1
+    assert ends[1].y1 < pen.window.paper.bbox.y1
 
 
 @pytest.mark.parametrize(("undo", "clear"), [("ctrl+z", "escape"), ("backspace", "delete")])
@@ -231,23 +301,69 @@ def test_buttons_do_what_they_say(pen, tmp_path):
         assert button.label.get_text().split()[0] in ("Save", "Undo", "Clear")
         pen.mouse("button_press", 0.5, 0.5, button.ax)
         pen.mouse("button_release", 0.5, 0.5, button.ax)
-        strokes.append(len(pen.window.strokes))
+        strokes.append(len(pen.window.drawing.strokes))
     assert strokes == [2, 1, 0]
     assert (tmp_path / "drawing.png").exists()
 
 
-def test_drawings_are_saved_and_never_overwritten(pen, tmp_path, capsys):
-    pen.key("s")  # nothing to save
-    for name in ("drawing.png", "drawing-2.png", "drawing-3.png"):
-        pen.draw(ONE)
-        pen.key("s")
-        assert capsys.readouterr().out == f"Saved {tmp_path / name}\n"
-        saved = np.asarray(Image.open(tmp_path / name))
-        assert np.array_equal(saved, pen.papers[-1])
-    assert len(list(tmp_path.iterdir())) == 3
-    pen.window.folder = tmp_path / "missing"
+def test_a_message_says_where_the_drawing_is_saved(pen, tmp_path, capsys):
+    pen.draw(ONE)
+    pen.key("s")
+    assert "Saved as drawing.png" in pen.texts()
+    assert capsys.readouterr() == (f"Saved {tmp_path / 'drawing.png'}\n", "")
+
+
+def test_a_message_goes_when_the_next_stroke_begins(pen):
+    pen.key("s")
+    pen.begin(ONE)
+    assert pen.texts() == []
+
+
+def test_a_message_says_that_an_empty_paper_is_not_saved(pen, tmp_path, capsys):
     pen.key("S")
-    assert "drawing.png not saved: No such file" in capsys.readouterr().err
+    assert "Not saved: the paper is empty" in pen.texts()
+    assert capsys.readouterr() == ("", "Not saved: the paper is empty\n")
+
+
+def test_a_message_says_why_a_drawing_is_not_saved(pen, tmp_path, capsys):
+    pen.window.folder = tmp_path / "missing"
+    pen.draw(ONE)
+    pen.key("s")
+    message = f"Not saved: {tmp_path / 'missing' / 'drawing.png'}: No such file or directory"
+    assert message in pen.texts()
+    assert capsys.readouterr() == ("", f"{message}\n")
+
+
+def test_a_message_says_that_nothing_is_found(pen):
+    pen.window.read = lambda paper: reading_of(picture=paper, size=paper.size)
+    pen.draw(ONE)
+    assert pen.texts() == ["No digit found"]
+
+
+def test_the_beginning_of_a_digit_is_no_mistake(pen):
+    pen.window.read = lambda paper: reading_of(picture=paper, size=paper.size)
+    pen.window.reading_time = 0  # fast enough to go on during a stroke
+    pen.begin(ONE)
+    pen.wait()
+    assert (len(pen.papers), pen.texts()) == (1, [])
+
+
+def test_at_the_end_nothing_is_read_twice(pen):
+    pen.draw(ONE)
+    assert pen.window.final_reading().text == "0"
+    assert len(pen.papers) == 1
+
+
+def test_at_the_end_all_that_is_drawn_is_read(pen):
+    pen.draw(ONE)
+    pen.begin(BAR)
+    assert pen.window.final_reading().text == "01"
+
+
+def test_an_empty_paper_has_no_reading(pen):
+    pen.draw(ONE)
+    pen.key("escape")
+    assert pen.window.final_reading() is None
 
 
 def test_a_reading_that_was_overtaken_is_not_shown(tmp_path):
@@ -275,72 +391,89 @@ def test_only_a_fast_reading_goes_on_during_a_stroke(pen, monkeypatch, limit, re
     assert len(pen.papers) == readings
 
 
-def test_the_network_reads_what_is_drawn(tmp_path, trained_file, monkeypatch, capsys):
-    texts = []
+@pytest.fixture
+def predict_drawing(tmp_path, trained_file, monkeypatch, capsys):
+    """Call `predict.main` with strokes drawn in its window; returns status and output."""
 
-    def draw(read, folder):
-        pen = Pen(read, folder)
-        pen.draw(arc(200, 200, 130, 220, -90, 270))
-        pen.draw([(400, 90), (395, 150), (395, 250), (390, 310)])
-        pen.draw(arc(600, 150, 110, 110, -150, 90) + arc(600, 255, 130, 110, -90, 150))
-        pen.draw([(220, 450), (260, 450), (320, 450), (335, 460), (330, 480), (260, 700)])
-        texts.extend(pen.texts())
-        zero = pen.window.answer.boxes[0]
-        assert zero == pytest.approx((130, 85, 270, 315), abs=6)  # around the pen's width
-        assert folder == tmp_path
-        assert read(np.full((HEIGHT, WIDTH), 255, np.uint8)).title == ""
-        return pen.papers[-1]
+    def call(*strokes):
+        def draw(read, folder):
+            pen = Pen(read, folder)
+            for stroke in strokes:
+                pen.draw(stroke)
+            return pen.window.final_reading()
 
-    options = ["--model", str(trained_file), "--output", str(tmp_path / "p.png")]
-    monkeypatch.setattr(window, "draw", lambda *_: None)  # closed without a drawing
-    assert predict.main(["--draw", *options]) == 0
-    assert (capsys.readouterr(), list(tmp_path.iterdir())) == (("", ""), [])
-    monkeypatch.setattr(window, "draw", draw)
-    assert predict.main(["--draw", *options]) == 0
-    title, *labels = texts
-    assert labels[:4] == ["0", "1", "3", "7"]
-    drawing, saved = capsys.readouterr().out.splitlines()
+        monkeypatch.setattr(window, "draw", draw)
+        options = ["--model", str(trained_file), "--output", str(tmp_path / "p.png")]
+        return predict.main(["--draw", *options]), capsys.readouterr()
+
+    return call
+
+
+def test_the_network_reads_what_is_drawn(predict_drawing, tmp_path):
+    status, printed = predict_drawing(
+        arc(200, 200, 130, 220, -90, 270),
+        [(400, 90), (395, 150), (395, 250), (390, 310)],
+        arc(600, 150, 110, 110, -150, 90) + arc(600, 255, 130, 110, -90, 150),
+        [(220, 450), (260, 450), (320, 450), (335, 460), (330, 480), (260, 700)],
+    )
+    drawing, saved = printed.out.splitlines()
+    assert (status, saved) == (0, f"Saved {tmp_path / 'p.png'}")
     assert drawing.startswith("drawing  013 / 7  ")
-    assert f"drawing  {title}" in drawing
-    assert saved == f"Saved {tmp_path / 'p.png'}"
 
 
-def test_a_picture_is_shown_in_its_size_until_ctrl_c(tmp_path, monkeypatch):
-    figures, before = [], signal.getsignal(signal.SIGINT)
+def test_a_window_closed_without_a_drawing_saves_nothing(predict_drawing, tmp_path):
+    assert predict_drawing() == (0, ("", ""))
+    assert list(tmp_path.iterdir()) == []
 
-    def open_figure(*size):
-        figures.append(Figure())
-        assert size == (90, 50)
-        return figures[0]
 
-    Image.new("L", (90, 50), 7).save(tmp_path / "a.png")
-    monkeypatch.setattr(window, "open_figure", open_figure)
+def test_a_drawing_without_a_digit_is_an_error(predict_drawing):
+    status, printed = predict_drawing([(450, 360)])
+    assert (status, printed.err) == (2, "predict.py: error: drawing: no digit found\n")
+
+
+def test_ctrl_c_closes_the_window_and_ends_the_run(monkeypatch):
+    closed, before = [], signal.getsignal(signal.SIGINT)
     monkeypatch.setattr(pyplot, "show", lambda block: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(pyplot, "close", closed.append)
     with pytest.raises(KeyboardInterrupt):
-        window.show(tmp_path / "a.png")
-    assert signal.getsignal(signal.SIGINT) is before
-    assert np.all(figures[0].axes[0].images[0].get_array() == 7)
+        window.wait_until_closed()
+    assert (closed, signal.getsignal(signal.SIGINT)) == (["all"], before)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is always a display")
-@pytest.mark.parametrize(
-    ("backend", "open_window"),
-    [("TkAgg", "draw(None, '.')"), ("agg", "draw(None, '.')"), ("", "show('a.png')")],
-)
-def test_without_a_display_one_line_says_so(tmp_path, open_window, backend):
-    Image.new("L", (9, 9)).save(tmp_path / "a.png")
-    code = f"import window; window.{open_window}"
+@pytest.mark.parametrize("backend", ["TkAgg", "agg", ""])
+def test_without_a_display_one_line_says_so(tmp_path, backend):
+    code = "import window; window.draw(None, '.')"
     result = run("-c", code, cwd=tmp_path, MPLBACKEND=backend)
     assert "OSError: no window can be opened: there" in result.stderr.splitlines()[-1]
 
 
-def test_a_real_mouse_draws_in_a_real_window(trained_file, tmp_path):
+@contextlib.contextmanager
+def screen(size):
+    """A display of Xvfb, `size` pixels large; yields its name."""
     if not shutil.which("Xvfb") or not shutil.which("xdotool"):
         pytest.skip("Xvfb or xdotool is not installed")
     pytest.importorskip("tkinter", reason="this Python has no Tk")
-    command = ["Xvfb", "-displayfd", "1", "-dpi", "96", "-screen", "0", "1000x600x24"]
+    command = ["Xvfb", "-displayfd", "1", "-dpi", "96", "-screen", "0", f"{size}x24"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
-        display = f":{server.stdout.readline().decode().strip()}"
+        yield f":{server.stdout.readline().decode().strip()}"
+        server.terminate()
+
+
+def test_a_window_is_no_larger_than_the_screen_and_no_smaller_than_its_texts_need(tmp_path):
+    code = """
+import window
+opened = window.open_figure().canvas.manager.window
+opened.update()
+print(opened.winfo_width(), opened.winfo_height(), *opened.minsize())
+"""
+    with screen("700x450") as display:
+        result = run("-c", code, cwd=tmp_path, DISPLAY=display)
+    assert result.stdout == "700 450 640 400\n"
+
+
+def test_a_real_mouse_draws_in_a_real_window(trained_file, tmp_path):
+    with screen("1000x600") as display:
         mouse = "search --sync --name Draw.digits sleep 1 mousemove 200 150 mousedown 1"
         mouse += "".join(f" mousemove 200 {y} sleep 0.01" for y in range(150, 354, 4))
         mouse += " mouseup 1 sleep 1 key s sleep 1 key q"
@@ -348,7 +481,6 @@ def test_a_real_mouse_draws_in_a_real_window(trained_file, tmp_path):
         options = ["--draw", "--model", trained_file, "--output", "p.png"]
         with subprocess.Popen(command, env=os.environ | {"DISPLAY": display}):
             result = run(ROOT / "predict.py", *options, cwd=tmp_path, DISPLAY=display)
-        server.terminate()
     assert (result.returncode, result.stderr) == (0, "")
     saved, read, _ = result.stdout.splitlines()
     assert saved == "Saved drawing.png"

@@ -15,7 +15,7 @@ from PIL import Image
 
 import predict
 import train
-from conftest import write_idx_folder
+from helpers import write_idx_folder
 from model import keras
 
 
@@ -147,7 +147,6 @@ def test_an_idx_file(check, folder, random_digits, raw, message):
         ("--output x.xyz", ".pdf, .svg file, not x.xyz"),
         ("--csv note.jpg", "--csv must name a .csv, .txt file, not note.jpg"),
         ("--csv digits.npz/x.csv", "digits.npz"),
-        ("--show --output x.pdf", "--show opens no PDF or SVG"),
         ("--draw", "predict.py: error: no window can be opened: there must be a display"),
         ("--draw --mistakes", "--draw cannot be used with PICTURE"),
         ("--draw --output drawing.png", "the window saves drawings under"),
@@ -158,6 +157,7 @@ def test_an_idx_file(check, folder, random_digits, raw, message):
         ("a.png --output ./a.png", "--output would replace the picture ./a.png"),
         ("a.txt --csv ./a.txt", "--csv would replace the picture ./a.txt"),
         (". --output outputs/note.png", "--output would replace the picture outputs/note"),
+        ("outputs --csv outputs/note.png", "--csv must name a .csv, .txt file"),
         ("a.png", "a.png: No such file"),
         ("a.png b.png", "predict.py: error: no digit read in any of 2 pictures"),
         ("outputs/none", "outputs/none: a folder with no picture files in it"),

@@ -1,0 +1,88 @@
+"""What tests import: the scripts run as a user would, and small data."""
+
+import gzip
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from photos import Digit, Reading
+
+ROOT = Path(__file__).parent.parent
+
+posix_only = pytest.mark.skipif(
+    sys.platform == "win32", reason="Windows has no POSIX shells, signals and terminals"
+)
+
+
+def run(*arguments, cwd, shell=None, **environment):
+    """Run Python in `cwd` as for a user without network, cached MNIST and display.
+
+    If a `shell` command is given, its "$@" is the command that runs Python.
+    """
+    command = [sys.executable, *map(str, arguments)]
+    # Importing model.py has set some variables here. In the new process, it must set them.
+    own = {k: v for k, v in os.environ.items() if not k.startswith(("TF_", "KERAS_"))}
+    user = {
+        "HOME": str(cwd),
+        "KERAS_HOME": str(cwd),
+        "https_proxy": "http://127.0.0.1:9",  # nothing listens there: refused at once
+        "MPLBACKEND": "TkAgg",  # needs the display, which must not matter
+        "DISPLAY": "",
+        "WAYLAND_DISPLAY": "",
+        "PYTHONUNBUFFERED": "",
+        "PYTHONPATH": str(ROOT),
+    }
+    return subprocess.run(
+        ["sh", "-c", shell, "sh", *command] if shell else command,
+        cwd=cwd,
+        env=own | user | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def short_run(path, output):
+    """Arguments for two epochs of few steps. Without augmentation they start faster."""
+    options = ["--epochs", "2", "--batch-size", "600", "--no-augment"]
+    return ["--data", str(path), "--output", str(output), *options]
+
+
+def reading_of(*lines, confidences=None, name="note.jpg", size=(400, 300), picture=None):
+    """A Reading of `lines` of text, whose digits stand in a grid of 40 x 60 pixels."""
+    rows, answers = [], []
+    for row, line in enumerate(lines):
+        rows.append([])
+        for word_number, word in enumerate(line.split()):
+            for position, answer in enumerate(word):
+                column = len(rows[-1])
+                box = (40 * column + 5, 60 * row + 5, 40 * column + 30, 60 * row + 50)
+                pixels = np.full((28, 28), 0.9 - 0.01 * len(answers), np.float32)
+                rows[-1].append(Digit(box, pixels, word_number > 0 and position == 0))
+                answers.append(int(answer))
+    shares = np.array([0.95] * len(answers) if confidences is None else confidences)[:, None]
+    best = np.eye(10)[answers]
+    probabilities = shares * best + (1 - shares) * np.roll(best, 1, axis=1)
+    picture = picture or Image.new("RGB", size, "grey")
+    picture.info["shrink_factor"] = size[0] / picture.width
+    return Reading(name, picture, rows, probabilities)
+
+
+def write_idx_folder(folder, arrays, dot=False, compress=False):
+    """Write `arrays` as IDX files, after the format's description."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, array in arrays.items():
+        kind = "images" if name.startswith("x") else "labels"
+        part = "train" if name.endswith("train") else "t10k"
+        file = folder / f"{part}-{kind}{'.' if dot else '-'}idx{array.ndim}-ubyte"
+        header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
+        raw = header + array.tobytes()
+        if compress:
+            file, raw = file.with_name(f"{file.name}.gz"), gzip.compress(raw)
+        file.write_bytes(raw)
