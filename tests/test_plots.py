@@ -240,7 +240,7 @@ def test_a_saved_plot_is_known_again(tmp_path, name):
     assert plots.is_plot(tmp_path / name)
 
 
-@pytest.mark.parametrize("name", ["x.pdf", "x.svg"])
+@pytest.mark.parametrize("name", ["x.pdf", "x.PDF", "x.svg"])
 def test_plots_are_also_saved_as_vector_graphics(tmp_path, name):
     plots.plot_readings(tmp_path / name, [reading_of("7")], "")
     assert (tmp_path / name).stat().st_size > 1000

@@ -1,5 +1,6 @@
 """Drawing: with synthetic events on a figure without a display, and with a real mouse."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -341,8 +342,10 @@ def test_a_message_says_that_nothing_is_found(pen):
 
 def test_the_beginning_of_a_digit_is_no_mistake(pen):
     pen.window.read = lambda paper: reading_of(picture=paper, size=paper.size)
+    pen.window.reading_time = 0  # fast enough to go on during a stroke
     pen.begin(ONE)
     pen.wait()
+    assert pen.window.reading is not None
     assert pen.texts() == []
 
 
@@ -446,13 +449,34 @@ def test_without_a_display_one_line_says_so(tmp_path, backend):
     assert "OSError: no window can be opened: there" in result.stderr.splitlines()[-1]
 
 
-def test_a_real_mouse_draws_in_a_real_window(trained_file, tmp_path):
+@contextlib.contextmanager
+def screen(size):
+    """A display of Xvfb, `size` pixels large; yields its name."""
     if not shutil.which("Xvfb") or not shutil.which("xdotool"):
         pytest.skip("Xvfb or xdotool is not installed")
     pytest.importorskip("tkinter", reason="this Python has no Tk")
-    command = ["Xvfb", "-displayfd", "1", "-dpi", "96", "-screen", "0", "1000x600x24"]
+    command = ["Xvfb", "-displayfd", "1", "-dpi", "96", "-screen", "0", f"{size}x24"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
-        display = f":{server.stdout.readline().decode().strip()}"
+        yield f":{server.stdout.readline().decode().strip()}"
+        server.terminate()
+
+
+def test_a_window_is_no_larger_than_the_screen_and_no_smaller_than_its_texts_need(tmp_path):
+    code = """
+import window
+manager = window.open_figure().canvas.manager
+manager.show()
+opened = manager.window
+opened.update()
+print(opened.winfo_width(), opened.winfo_height(), *opened.minsize())
+"""
+    with screen("700x450") as display:
+        result = run("-c", code, cwd=tmp_path, DISPLAY=display)
+    assert result.stdout == "700 450 640 400\n"
+
+
+def test_a_real_mouse_draws_in_a_real_window(trained_file, tmp_path):
+    with screen("1000x600") as display:
         mouse = "search --sync --name Draw.digits sleep 1 mousemove 200 150 mousedown 1"
         mouse += "".join(f" mousemove 200 {y} sleep 0.01" for y in range(150, 354, 4))
         mouse += " mouseup 1 sleep 1 key s sleep 1 key q"
@@ -460,7 +484,6 @@ def test_a_real_mouse_draws_in_a_real_window(trained_file, tmp_path):
         options = ["--draw", "--model", trained_file, "--output", "p.png"]
         with subprocess.Popen(command, env=os.environ | {"DISPLAY": display}):
             result = run(ROOT / "predict.py", *options, cwd=tmp_path, DISPLAY=display)
-        server.terminate()
     assert (result.returncode, result.stderr) == (0, "")
     saved, read, _ = result.stdout.splitlines()
     assert saved == "Saved drawing.png"
