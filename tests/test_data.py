@@ -129,7 +129,7 @@ def test_bundled_digits_are_taken_where_mnist_cannot_be_had(keras_copy, capsys, 
     keras_copy.error = error
     assert data.load_mnist().bundled
     (complaint,) = capsys.readouterr().err.splitlines()
-    assert complaint.startswith("MNIST cannot be downloaded (")
+    assert complaint.startswith("warning: MNIST cannot be downloaded (")
     assert reason in complaint
     assert complaint.endswith("own copy, give --data PATH")
 

@@ -55,7 +55,9 @@ def test_a_model_that_misreads_digits_is_warned_of(bundled_digits, trained_model
     model.check_on_digits(trained_model, "good.keras", x, y)
     assert capsys.readouterr().err == ""
     model.check_on_digits(trained_model, "bad.keras", x.swapaxes(1, 2), y)
-    assert re.match(r"bad.keras reads only \d\d % of 100 MNIST", capsys.readouterr().err)
+    assert re.match(
+        r"warning: bad.keras reads only \d\d % of 100 MNIST", capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ def test_own_images_are_read_in_natural_order(predict_main, own, tmp_path, bundl
     (own / "notes.txt").touch()
     status, printed = predict_main(own, "--csv", table)
     assert status == 0
-    assert printed.err == "predict.py: left out 1 file of another type: notes.txt\n"
+    assert printed.err == "warning: left out 1 file of another type: notes.txt\n"
     rows = read_csv(table)
     assert [row["picture"] for row in rows] == [f"{own}/{n}.png" for n in range(1, 11)]
     y_true = map(str, bundled_digits.y_eval)
@@ -173,12 +173,12 @@ def test_unreadable_images_do_not_stop_the_others(predict_main, own, tmp_path, b
     assert status == 2
     others, *complaints, error = printed.err.splitlines()
     named = "0.txt, 1.txt, 2.txt, 3.txt, 4.txt, ..."
-    assert others == f"predict.py: left out 6 files of other types: {named}"
+    assert others == f"warning: left out 6 files of other types: {named}"
     bad = [*(f"{own}/{n}.png" for n in (2, 3, 4)), "nowhere.png"]
-    complaint = f"predict.py: {own}/5.tif: only the first of 3 pages or frames is read"
+    complaint = f"warning: {own}/5.tif: only the first of 3 pages or frames is read"
     complaints.remove(complaint)
     assert sorted(line.split(": ")[1] for line in complaints) == sorted(bad)
-    assert f"predict.py: {own}/4.png: no digit found" in complaints
+    assert f"warning: {own}/4.png: no digit found" in complaints
     assert error == "predict.py: error: no digit read in 4 of 12 pictures"
     unread = [row for row in read_csv(table) if not row["digits"]]
     assert [row["picture"] for row in unread] == bad
@@ -245,7 +245,7 @@ def test_the_saved_picture_is_shown(predict_main, own, tmp_path, monkeypatch, op
     monkeypatch.setattr(webbrowser, "open", lambda address: shown.append(address) or opens)
     status, printed = predict_main(own / "1.png", "--show", "--output", tmp_path / "a b.pdf")
     assert (status, shown) == (0, [(tmp_path / "a b.pdf").as_uri()])
-    assert printed.err == (error and f"predict.py: {error}{tmp_path / 'a b.pdf'}\n")
+    assert printed.err == (error and f"warning: {error}{tmp_path / 'a b.pdf'}\n")
 
 
 def test_file_names_that_are_no_valid_text_are_read_and_written(predict_main, own, tmp_path):

@@ -156,7 +156,7 @@ def test_whole_run_on_the_bundled_digits(bundled_run):
     folder, result = bundled_run
     assert result.returncode == 0, result.stderr
     (warning,) = result.stderr.splitlines()
-    assert warning.startswith("MNIST cannot be downloaded")
+    assert warning.startswith("warning: MNIST cannot be downloaded")
     first, *_, last = result.stdout.splitlines()
     assert first == "Data: the bundled digits, 4,000 training images, 1,000 test images"
     assert re.search(r"0.01, augmentation, flags on \d\d ones\nEpoch  1/10: ", result.stdout)
