@@ -345,7 +345,8 @@ def test_the_beginning_of_a_digit_is_no_mistake(pen):
     pen.window.reading_time = 0  # fast enough to go on during a stroke
     pen.begin(ONE)
     pen.wait()
-    assert (len(pen.papers), pen.texts()) == (1, [])
+    assert pen.window.reading is not None
+    assert pen.texts() == []
 
 
 def test_at_the_end_nothing_is_read_twice(pen):
@@ -463,7 +464,9 @@ def screen(size):
 def test_a_window_is_no_larger_than_the_screen_and_no_smaller_than_its_texts_need(tmp_path):
     code = """
 import window
-opened = window.open_figure().canvas.manager.window
+manager = window.open_figure().canvas.manager
+manager.show()
+opened = manager.window
 opened.update()
 print(opened.winfo_width(), opened.winfo_height(), *opened.minsize())
 """
