@@ -1,5 +1,6 @@
 """What both scripts share: outputs, errors in one line, exit status, quiet TensorFlow."""
 
+import argparse
 import io
 import os
 import signal
@@ -55,6 +56,13 @@ def to_message(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error).split("\n")[0]
+
+
+def path_argument(text: str) -> str:
+    """A converter for argparse: any path but an empty one, which would mean this folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty")
+    return text
 
 
 @contextmanager

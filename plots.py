@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -15,6 +16,8 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from PIL import ExifTags, Image
 
 from photos import Reading
+
+matplotlib.rcdefaults()  # the user's matplotlibrc could spoil the pictures
 
 # Two colours of Okabe and Ito's palette for all kinds of colour vision.
 BLUE, VERMILLION = "#0072B2", "#D55E00"

@@ -9,6 +9,7 @@ The README shows what it prints and the pictures it saves.
 
 import argparse
 import csv
+import os
 import re
 import sys
 import webbrowser
@@ -19,11 +20,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import data
-from cli import InputError, replace_on_success, run_script, warn
+from cli import InputError, path_argument, replace_on_success, run_script, warn
 from photos import Model, Reading, find_files, open_picture, read_images, read_picture
 from plots import MAX_READINGS, is_plot, percent, plot_predictions, plot_readings
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from model import keras
 
 DEFAULT_COUNT = 10  # test images that are shown by default
@@ -45,17 +48,24 @@ def predict(args: argparse.Namespace) -> None:
     Raises OSError if a file cannot be read or written, and InputError if the model, the data
     or a picture is wrong. If only some pictures are wrong, the others are still saved first.
     """
+    check_model_file(args.model)
+    figure = mnist = None
     files = find_pictures(args) if args.pictures else []
-    model = reload_model(args.model)
+    if args.draw:
+        from window import open_figure  # here: it looks for a display, which only this needs
+
+        figure = open_figure()
+    elif not files:
+        mnist = data.load_test_data(args.data, args.model)
     outputs = [path for path in (args.output, args.csv) if path]
-    # If an output cannot be written, the run ends here, before any digit is read.
     with replace_on_success(*outputs) as (plot_file, *csv_files):
-        if args.draw:
-            rows = predict_drawing(model, Path(args.output).parent, plot_file)
+        # Whatever can be wrong with a path has been said: importing TensorFlow takes seconds.
+        model = reload_model(args.model)
+        if figure:
+            rows = predict_drawing(model, figure, Path(args.output).parent, plot_file)
         elif files:
             rows = predict_pictures(model, files, plot_file)
         else:
-            mnist = data.load_test_data(args.data, args.model)
             rows = predict_test_images(model, mnist, args.count, args.mistakes, plot_file)
         if not rows:  # the user has closed the window without drawing
             return
@@ -65,16 +75,20 @@ def predict(args: argparse.Namespace) -> None:
     if args.show and not webbrowser.open(Path(args.output).resolve().as_uri()):
         warn(f"no program found to show {args.output}")
     if unread := sum(row["digits"] is None for row in rows):
-        raise InputError(f"no digit read in {unread:,} of {len(rows):,} pictures")
+        raise InputError(f"{unread:,} of {len(rows):,} pictures cannot be read")
 
 
-def reload_model(path: str) -> "keras.Model":
-    """The model in a file; raises InputError if there is none, or none that fits."""
+def check_model_file(path: str) -> None:
+    """Raise InputError if there is no model file at `path`."""
     if Path(path).with_name("saved_model.pb").exists():
         raise InputError(f"{Path(path).parent} is a SavedModel; save it as a .keras file")
     if not Path(path).exists():
         raise InputError(f'{path} not found; run "python train.py" first')
-    from model import check_on_digits, load_model  # here: TensorFlow takes seconds to import
+
+
+def reload_model(path: str) -> "keras.Model":
+    """The model in a file; raises InputError if it does not fit."""
+    from model import check_on_digits, load_model
 
     model = load_model(path)
     bundled = data.load_bundled()
@@ -160,40 +174,48 @@ def find_pictures(args: argparse.Namespace) -> list[str]:
         more = ", ..." if len(others) > MAX_NAMED else ""
         noun = "files of other types" if len(others) > 1 else "file of another type"
         warn(f"left out {len(others):,} {noun}: {names}{more}")
-    pictures = {Path(file).resolve() for file in files}
+    pictures = set(map(os.path.realpath, files))
     for option, path in [("--output", args.output), ("--csv", args.csv)]:
-        if path and Path(path).resolve() in pictures:
+        if path and os.path.realpath(path) in pictures:
             raise InputError(f"{option} would replace the picture {path}; give another name")
+    if not any(map(os.path.exists, files)):
+        raise InputError(f"{files[0]}: No such file or directory")
     return files
 
 
 def predict_pictures(model: Model, files: Sequence[str], plot_file: Path) -> list[dict]:
     """Read, print and plot picture files; returns the rows of the table.
 
-    Of more than MAX_READINGS, the least certain are plotted. A file without a digit, or one
-    that cannot be read, has an empty row. Raises InputError if that is true of all files.
+    Of more than MAX_READINGS, the least certain are plotted. Raises InputError if no digit is
+    read in any file.
     """
     rows = {file: to_row(file, None) for file in files}
     shown, read_count = [], 0
     for reading in read_files(files, model):
-        print(describe(reading), flush=True)
-        read_count += 1
         rows[reading.name] = to_row(reading.name, reading)
-        shown.append(reading)
-        if len(shown) > 2 * MAX_READINGS:  # to bound the memory
-            shown = least_certain(shown)
+        for hint in reading.hints:
+            warn(f"{reading.name}: {hint}")
+        if reading.digits:
+            print(describe(reading), flush=True)
+            read_count += 1
+            shown.append(reading)
+            if len(shown) > MAX_READINGS:  # the others are dropped at once, to save memory
+                shown = sorted(shown, key=lambda reading: reading.confidence)[:MAX_READINGS]
+        elif len(files) > 1:
+            warn(f"{reading.name}: no digit found")
+    if len(files) == 1 and not shown:
+        raise InputError(f"{files[0]}: no digit found")
     if not shown:
         raise InputError(f"no digit read in any of {len(files):,} pictures")
     title = READINGS_TITLE
     if read_count > MAX_READINGS:
-        shown = least_certain(shown)
         title += f": the {MAX_READINGS} least certain of {read_count:,} pictures"
     plot_readings(plot_file, shown, title)
     return list(rows.values())
 
 
 def read_files(files: Sequence[str], model: Model) -> Iterator[Reading]:
-    """The readings of those files that can be read and have digits; warn of the others.
+    """The readings of those files that can be read; warn of the others.
 
     If there is only one file, an InputError is raised in place of the warning.
     """
@@ -203,14 +225,10 @@ def read_files(files: Sequence[str], model: Model) -> Iterator[Reading]:
             try:
                 images[file] = open_picture(file)
             except InputError as error:
-                complain(error, files)
-        for reading in read_images(images, model):
-            for hint in reading.hints:
-                warn(f"{reading.name}: {hint}")
-            if reading.digits:
-                yield reading
-            else:
-                complain(InputError(f"{reading.name}: no digit found"), files)
+                if len(files) == 1:
+                    raise
+                warn(error)
+        yield from read_images(images, model)
 
 
 def describe(reading: Reading) -> str:
@@ -224,30 +242,20 @@ def describe(reading: Reading) -> str:
     return f"{line}  unsure of {'; '.join(guesses)}" if guesses else line
 
 
-def complain(error: InputError, files: Sequence[str]) -> None:
-    """Warn of what is wrong with one of several files; raise it if there is only one."""
-    if len(files) == 1:
-        raise error
-    warn(error)
-
-
-def least_certain(readings: Sequence[Reading]) -> list[Reading]:
-    """The MAX_READINGS readings of least confidence, in the order of their confidence."""
-    return sorted(readings, key=lambda reading: reading.confidence)[:MAX_READINGS]
-
-
 # --- digits drawn in a window
 
 
-def predict_drawing(model: Model, folder: Path, plot_file: Path) -> list[dict]:
+def predict_drawing(
+    model: Model, figure: "Figure", folder: Path, plot_file: Path
+) -> list[dict]:
     """Read digits while they are drawn; print and plot the last drawing.
 
     The window saves drawings in `folder`. Returns the rows of the table, which is empty if
     nothing was drawn.
     """
-    from window import draw  # here: it looks for a display, which only drawing needs
+    from window import draw
 
-    reading = draw(lambda paper: read_picture(paper, model, "drawing"), folder)
+    reading = draw(figure, lambda paper: read_picture(paper, model, "drawing"), folder)
     if reading is None:
         return []
     if not reading.digits:
@@ -261,11 +269,11 @@ def predict_drawing(model: Model, folder: Path, plot_file: Path) -> list[dict]:
 
 
 def to_row(picture: str, reading: Reading | None) -> dict[str, str | None]:
-    """A row of the table; without a reading, digits and confidence are None."""
+    """A row of the table; digits are None if the picture cannot be read."""
     return {
         "picture": picture,
         "digits": reading and reading.text,
-        "confidence": reading and f"{reading.confidence:.4f}",
+        "confidence": f"{reading.confidence:.4f}" if reading and reading.digits else None,
     }
 
 
@@ -294,17 +302,20 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add(
         "pictures",
         nargs="*",
+        type=path_argument,
         metavar="PICTURE",
         help="picture file, or folder with picture files (default: MNIST's test images)",
     )
     add(
         "--model",
+        type=path_argument,
         metavar="FILE",
         default="outputs/model.keras",
         help="model saved by train.py, or its folder (default: %(default)s)",
     )
     add(
         "--data",
+        type=path_argument,
         metavar="PATH",
         help="where to take MNIST's test images from, as for train.py (default: the data that "
         "the model was trained on)",
@@ -322,12 +333,14 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add(
         "--output",
+        type=path_argument,
         metavar="FILE",
         default="outputs/predictions.png",
         help="picture to save (default: %(default)s)",
     )
     add(
         "--csv",
+        type=path_argument,
         metavar="FILE",
         help="also save a table of picture, digits and confidence (from 0 to 1)",
     )

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cli import quiet_import, replace_on_success, run_script
+from cli import path_argument, quiet_import, replace_on_success, run_script
 from data import Mnist, hold_out, load_mnist, normalize, training_batches
 
 if TYPE_CHECKING:
@@ -43,6 +43,10 @@ def train(args: argparse.Namespace) -> None:
 
     Raises OSError if a file cannot be read or written, and InputError if the data is wrong.
     """
+    mnist = load_mnist(args.data)
+    if args.validation:
+        mnist = hold_out(mnist, args.validation)
+
     with quiet_import():  # here: it takes seconds, and --help does not need it
         import keras
         import tensorflow as tf
@@ -56,9 +60,6 @@ def train(args: argparse.Namespace) -> None:
     )
     from plots import plot_confusion_matrix, plot_training_curves
 
-    mnist = load_mnist(args.data)
-    if args.validation:
-        mnist = hold_out(mnist, args.validation)
     x_train, y_train, x_eval, y_eval, *_ = mnist
     x_eval = normalize(x_eval)
     keras.utils.set_random_seed(args.seed)
@@ -199,6 +200,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add(
         "--data",
+        type=path_argument,
         metavar="PATH",
         help="MNIST as an .npz file in Keras's layout or a folder with the four IDX files; "
         "None: Keras's copy, cached or downloaded, or else the bundled digits",
@@ -230,8 +232,17 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="for tuning: measure on the last N training images instead of on the test set",
     )
     add("--seed", type=number(int, 0, 2**32 - 1), default=0, help="of all random numbers")
-    add("--output", metavar="DIR", default="outputs", help="folder to save in")
-    return parser.parse_args(argv)
+    add(
+        "--output",
+        type=path_argument,
+        metavar="DIR",
+        default="outputs",
+        help="folder to save in",
+    )
+    args = parser.parse_args(argv)
+    if Path(args.output).is_file():
+        parser.error(f"--output: {args.output} is a file, expected a folder")
+    return args
 
 
 def number(kind: type, low: float, high: float = math.inf) -> Callable[[str], float]:

@@ -43,19 +43,22 @@ Point = Sequence[float]  # (x, y) in the paper's pixels
 Read = Callable[[Image.Image], Reading]
 
 
-def draw(read: Read, folder: str | Path) -> Reading | None:
-    """Open a window to draw in and wait until it is closed; see `DrawingWindow`.
+def draw(figure: Figure, read: Read, folder: str | Path) -> Reading | None:
+    """Show the window to draw in and wait until it is closed; see `DrawingWindow`.
 
-    Returns the reading of the last drawing, or None if the paper is empty. Raises OSError where
-    no window can be opened, and KeyboardInterrupt if Ctrl-C has closed it.
+    `figure` is that of `open_figure`. Returns the reading of the last drawing, or None if the
+    paper is empty. Raises KeyboardInterrupt if Ctrl-C has closed the window.
     """
-    window = DrawingWindow(open_figure(), read, folder)
+    window = DrawingWindow(figure, read, folder)
     wait_until_closed()
     return window.final_reading()
 
 
 def open_figure() -> Figure:
-    """Open a window with an empty figure, at most as large as the screen."""
+    """A window with an empty figure, at most as large as the screen; `draw` shows it.
+
+    Raises OSError where no window can be opened.
+    """
     try:
         with matplotlib.rc_context({"toolbar": "None"}):
             figure = pyplot.figure("Draw digits", np.divide(WINDOW_SIZE, DPI), DPI)

@@ -26,15 +26,23 @@ def find_files(paths: Sequence[str | Path]) -> tuple[list[str], list[str]]:
     """The picture files in `paths`, and the files of other types in folders, each once.
 
     Folders are searched with their subfolders, in natural order, without hidden files. A
-    path that is no folder, or a folder without pictures, is itself in the first list.
+    path that is no folder, or a folder without pictures, is itself in the first list. A path
+    that does not exist may be a pattern, such as `*.jpg`: Windows leaves it to the program.
     """
     pictures, others = [], []
-    for path in map(Path, paths):
+    expanded = [name for path in paths for name in expand(str(path))]
+    for path in map(Path, expanded):
         names = sorted(glob("**", root_dir=path, recursive=True), key=natural_order)
         files = [path / name for name in names if (path / name).is_file()]
         pictures += list(filter(is_picture, files)) or [path]
         others += [file for file in files if not is_picture(file)]
     return each_once(pictures), each_once(others)
+
+
+def expand(path: str) -> list[str]:
+    """The files that match a pattern, or the path itself."""
+    matches = [] if os.path.lexists(path) else sorted(glob(path), key=natural_order)
+    return matches or [path]
 
 
 def is_picture(file: Path) -> bool:

@@ -155,6 +155,14 @@ def test_of_links_to_a_file_the_shortest_is_given(tmp_path):
     assert find_files([tmp_path]) == ([str(tmp_path / "1.png")], [])
 
 
+def test_a_pattern_that_names_no_file_is_expanded(tmp_path):
+    for name in ("10.png", "9.png", "a.txt", "[1].png"):
+        (tmp_path / name).touch()
+    found, others = find_files([tmp_path / "?*.png", tmp_path / "[1].png", tmp_path / "*.gif"])
+    names = [Path(file).name for file in found]
+    assert (names, others) == (["9.png", "10.png", "[1].png", "*.gif"], [])
+
+
 def test_a_digit_has_mnists_size_place_and_strength(seven):
     seen = only_digit(seven).pixels
     assert (seen.shape, seen.dtype) == ((28, 28), np.float32)

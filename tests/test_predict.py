@@ -179,10 +179,16 @@ def test_unreadable_images_do_not_stop_the_others(predict_main, own, tmp_path, b
     complaints.remove(complaint)
     assert sorted(line.split(": ")[1] for line in complaints) == sorted(bad)
     assert f"warning: {own}/4.png: no digit found" in complaints
-    assert error == "predict.py: error: no digit read in 4 of 12 pictures"
+    assert error == "predict.py: error: 3 of 12 pictures cannot be read"
     unread = [row for row in read_csv(table) if not row["digits"]]
     assert [row["picture"] for row in unread] == bad
     assert {row["confidence"] for row in unread} == {""}
+
+
+def test_a_picture_without_a_digit_among_others_is_no_error(predict_main, own):
+    Image.new("L", (100, 100), "white").save(own / "4.png")
+    status, printed = predict_main(own)
+    assert (status, printed.err) == (0, f"warning: {own}/4.png: no digit found\n")
 
 
 def test_a_name_with_a_minus_and_the_folder_of_a_model(

@@ -397,12 +397,13 @@ def predict_drawing(tmp_path, trained_file, monkeypatch, capsys):
     """Call `predict.main` with strokes drawn in its window; returns status and output."""
 
     def call(*strokes):
-        def draw(read, folder):
+        def draw(_figure, read, folder):
             pen = Pen(read, folder)
             for stroke in strokes:
                 pen.draw(stroke)
             return pen.window.final_reading()
 
+        monkeypatch.setattr(window, "open_figure", Figure)
         monkeypatch.setattr(window, "draw", draw)
         options = ["--model", str(trained_file), "--output", str(tmp_path / "p.png")]
         return predict.main(["--draw", *options]), capsys.readouterr()
@@ -444,7 +445,7 @@ def test_ctrl_c_closes_the_window_and_ends_the_run(monkeypatch):
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is always a display")
 @pytest.mark.parametrize("backend", ["TkAgg", "agg", ""])
 def test_without_a_display_one_line_says_so(tmp_path, backend):
-    code = "import window; window.draw(None, '.')"
+    code = "import window; window.open_figure()"
     result = run("-c", code, cwd=tmp_path, MPLBACKEND=backend)
     assert "OSError: no window can be opened: there" in result.stderr.splitlines()[-1]
 

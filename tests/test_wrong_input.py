@@ -75,7 +75,8 @@ def check(folder, capsys):
         ("--learning-rate nan", "--learning-rate: must be float from 1e-06 to 1"),
         ("--seed -1", "--seed: must be int from 0"),
         ("--seed 4294967296", "--seed: must be int from 0"),
-        ("--output digits.npz", "digits.npz"),
+        ("--output digits.npz", "--output: digits.npz is a file, expected a folder"),
+        ("--data=", "--data: must not be empty"),
     ],
 )
 def test_options_of_train(check, arguments, message):
@@ -140,7 +141,7 @@ def test_an_idx_file(check, folder, random_digits, raw, message):
     [
         ("--model no.keras", 'no.keras not found; run "python train.py" first'),
         ("--model .", "model.keras not found"),
-        ("--data=", "No such file"),
+        ("--data=", "--data: must not be empty"),
         ("--count 0", "--count must be at least 1"),
         ("--count 21", "--count 21 is more than the 20 test images"),
         ("--output .", "--output must name a .png, .jpg"),
@@ -159,7 +160,7 @@ def test_an_idx_file(check, folder, random_digits, raw, message):
         (". --output outputs/note.png", "--output would replace the picture outputs/note"),
         ("outputs --csv outputs/note.png", "--csv must name a .csv, .txt file"),
         ("a.png", "a.png: No such file"),
-        ("a.png b.png", "predict.py: error: no digit read in any of 2 pictures"),
+        ("a.png b.png", "predict.py: error: a.png: No such file"),
         ("outputs/none", "outputs/none: a folder with no picture files in it"),
     ],
 )
