@@ -21,7 +21,7 @@ MIN_AREA_TO_DEPTH, MIN_PHOTO_SIDE = 9, 128  # the second in pixels of the longer
 RING_KERNEL = np.ones((9, 9))  # the ring around a component reaches 4 pixels beyond it
 CLEAR_CONTRAST_TO_TEXTURE = 9  # contrast of a clear stroke / texture around it
 WEIGHT_EXPONENT = 4  # of sharpness and clearness: blurred strokes and texture count little
-MIN_INSIDE_SHARE = 0.35  # stroke length inside a drawn border / stroke length of the border
+MIN_RECTANGULARITY = 0.93  # area inside the outline / smallest rectangle, of frames and tiles
 
 
 class Components(NamedTuple):
@@ -55,7 +55,7 @@ def find_components(ink: Ink) -> Components:
     may_be_digit = whole_digits(labels, stats, distance, elongation)
     length = area / stroke_width * handwriting_weights(ink, labels)
     length[elongation < MAX_BLOT_ELONGATION] = 0
-    length[find_drawn_borders(boxes, length)] = 0
+    length[find_frames(mask, labels)] = 0
     score = length[may_be_digit].sum() / max(labels.shape)
     return Components(ink.contrast, labels, boxes, length, may_be_digit, score)
 
@@ -127,12 +127,14 @@ def mean_stroke_width(mask: np.ndarray) -> float:
     return float(4 * distance_inside(mask)[mask > 0].mean() - 2)
 
 
-def find_drawn_borders(boxes: np.ndarray, length: np.ndarray) -> np.ndarray:
-    """The indices of components that enclose long strokes, such as the border of a table."""
-    counted = np.flatnonzero(length)
-    boxes, length = boxes[counted], length[counted]
-    inside = [
-        ((boxes[:, :2] > box[:2]) & (boxes[:, 2:] < box[2:])).all(axis=1) @ length
-        for box in boxes
-    ]
-    return counted[np.array(inside) > MIN_INSIDE_SHARE * length]
+def find_frames(mask: np.ndarray, labels: np.ndarray) -> list[int]:
+    """The labels of rectangles with a hole: frames, tables, tiles that hold a light digit."""
+    outlines, hierarchy = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    frames = []
+    for index, outline in enumerate(outlines):
+        has_hole = hierarchy[0, index, 2] >= 0
+        rectangle = np.prod(cv2.minAreaRect(outline)[1])
+        if has_hole and cv2.contourArea(outline) > MIN_RECTANGULARITY * rectangle:
+            x, y = outline[0, 0]
+            frames.append(labels[y, x])
+    return frames
