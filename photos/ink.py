@@ -28,10 +28,15 @@ THRESHOLD_FACTOR = 0.85  # the thinnest parts of strokes are a little weaker tha
 LINE_THRESHOLD_FACTOR = 0.45  # ruled lines are weak where they lie between two rows of pixels
 
 MIN_RUN = 40  # pixels: a ruled line has straight runs as long as this, a digit rarely has one
+MIN_RUN_SHARE = 0.8  # of the image's side along the line, in low or narrow images
 RUN_OFFSET = 5  # pixels: a run of a slanting line may drift this far sideways
 MIN_LENGTH_SHARE = 0.25  # of a ruled line, as a share of the image's longer side
 # A ruled line is thinner than these pixels plus this share of the image's longer side.
 MAX_THICKNESS, MAX_THICKNESS_SHARE = 5, 0.0125
+# Width / height of a crop of a row or table. In a narrower crop, ink along the frame is thick
+# even if it is thin: it may be the bar of a 2.
+MIN_ROW_ASPECT = 2
+NO_INK_BEYOND = {"borderType": cv2.BORDER_CONSTANT, "borderValue": 0}  # beyond the frame
 # A stroke across a ruled line is longer than this many thicknesses of it plus this many pixels.
 CROSSING_THICKNESSES, CROSSING_PIXELS = 1.25, 2
 
@@ -131,13 +136,16 @@ def find_horizontal_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
     """The nearly horizontal ruled lines: the thin ink in long runs that reach the edge."""
     if not mask[edge].any():
         return np.zeros_like(mask)
-    side = max(mask.shape)
-    thickness = MAX_THICKNESS + int(MAX_THICKNESS_SHARE * side)
-    thin = mask & ~cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((thickness, thickness)))
+    height, width = mask.shape
+    thickness = MAX_THICKNESS + int(MAX_THICKNESS_SHARE * max(mask.shape))
+    border = NO_INK_BEYOND if width > MIN_ROW_ASPECT * height else {}
+    square = np.ones((thickness, thickness))
+    thin = mask & ~cv2.morphologyEx(mask, cv2.MORPH_OPEN, square, **border)
     thickened = cv2.dilate(mask, np.ones((RUN_OFFSET, 1)))
-    runs = cv2.morphologyEx(thickened, cv2.MORPH_OPEN, np.ones((1, MIN_RUN)))
+    run = np.ones((1, min(MIN_RUN, int(MIN_RUN_SHARE * width))))
+    runs = cv2.morphologyEx(thickened, cv2.MORPH_OPEN, run, **NO_INK_BEYOND)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(runs)
-    is_line = stats[:, cv2.CC_STAT_WIDTH] > MIN_LENGTH_SHARE * side
+    is_line = stats[:, cv2.CC_STAT_WIDTH] > MIN_LENGTH_SHARE * width
     is_line &= np.bincount(labels[edge], runs[edge], minlength=count) > 0
     lines = np.uint8(is_line)[labels] & thin
     mean_thickness = lines.sum() / max(stats[is_line, cv2.CC_STAT_WIDTH].sum(), 1)
