@@ -10,6 +10,7 @@ from photos.ink import Ink, distance_inside, erase, to_mask
 # Shares of the image's shorter side. A component that comes as near to the edge as the first is
 # cut off if it lies in a corner, or if its centre is nearer than the second.
 MAX_EDGE_DISTANCE, MAX_CENTER_DISTANCE = 0.0075, 0.2
+MAX_DRAWING_NOISE = 0.001  # of a picture drawn on a screen: photos have grain
 MAX_EDGE_SHARE = 0.5  # of the edge: a component that covers more is the background
 MIN_SIZE = 12  # pixels: longer side of a digit
 MIN_HEIGHT_TO_WIDTH = 0.45  # height / width of a digit
@@ -44,7 +45,7 @@ def find_components(ink: Ink) -> Components:
     mask = to_mask(ink)
     _, labels, stats, centers = cv2.connectedComponentsWithStats(mask)
     boxes = np.hstack([stats[:, :2], stats[:, :2] + stats[:, 2:4]])
-    cut_off = find_cut_off(labels, boxes, centers, ink.edge_distance)
+    cut_off = find_cut_off(labels, boxes, centers, ink)
     if cut_off.any():
         contrast = erase(ink.contrast, np.uint8(cut_off)[labels], mask)
         return find_components(ink._replace(contrast=contrast))
@@ -61,18 +62,22 @@ def find_components(ink: Ink) -> Components:
 
 
 def find_cut_off(
-    labels: np.ndarray, boxes: np.ndarray, centers: np.ndarray, edge_distance: np.ndarray
+    labels: np.ndarray, boxes: np.ndarray, centers: np.ndarray, ink: Ink
 ) -> np.ndarray:
-    """Which components (n,) are cut off by the paper's edge, or cover most of that edge."""
+    """Which components (n,) are cut off by the paper's edge, or cover most of that edge.
+
+    A drawing, which has no grain, was made inside its frame, so that nothing is cut off.
+    """
     side = min(labels.shape)
-    edge = (edge_distance > 0) & (edge_distance <= 1 + MAX_EDGE_DISTANCE * side)
+    edge = (ink.edge_distance > 0) & (ink.edge_distance <= 1 + MAX_EDGE_DISTANCE * side)
     at_edge = np.bincount(labels[edge], minlength=len(boxes))
     is_background = at_edge > MAX_EDGE_SHARE * at_edge.sum()
     at_edge[0] = 0
     x, y = centers.astype(int).T
-    near = edge_distance[y, x] < MAX_CENTER_DISTANCE * side
+    near = ink.edge_distance[y, x] < MAX_CENTER_DISTANCE * side
     in_corner = ((boxes[:, :2] == 0) ^ (boxes[:, 2:] == labels.shape[::-1])).all(axis=1)
-    return (at_edge > 0) & (near | in_corner | is_background)
+    is_cut = (near | in_corner) & (ink.noise > MAX_DRAWING_NOISE)
+    return (at_edge > 0) & (is_cut | is_background)
 
 
 def whole_digits(
