@@ -5,7 +5,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from photos.ink import Ink, distance_inside, erase, to_mask
+from photos.ink import Ink, distance_inside, erase, find_frames, to_mask
 
 # Shares of the image's shorter side. A component that comes as near to the edge as the first is
 # cut off if it lies in a corner, or if its centre is nearer than the second.
@@ -22,7 +22,6 @@ MIN_AREA_TO_DEPTH, MIN_PHOTO_SIDE = 9, 128  # the second in pixels of the longer
 RING_KERNEL = np.ones((9, 9))  # the ring around a component reaches 4 pixels beyond it
 CLEAR_CONTRAST_TO_TEXTURE = 9  # contrast of a clear stroke / texture around it
 WEIGHT_EXPONENT = 4  # of sharpness and clearness: blurred strokes and texture count little
-MIN_RECTANGULARITY = 0.93  # area inside the outline / smallest rectangle, of frames and tiles
 
 
 class Components(NamedTuple):
@@ -56,7 +55,7 @@ def find_components(ink: Ink) -> Components:
     may_be_digit = whole_digits(labels, stats, distance, elongation)
     length = area / stroke_width * handwriting_weights(ink, labels)
     length[elongation < MAX_BLOT_ELONGATION] = 0
-    length[find_frames(mask, labels)] = 0
+    length[np.unique(labels[find_frames(mask)])] = 0
     score = length[may_be_digit].sum() / max(labels.shape)
     return Components(ink.contrast, labels, boxes, length, may_be_digit, score)
 
@@ -130,16 +129,3 @@ def mean_stroke_width(mask: np.ndarray) -> float:
     In a long bar, the mean of `distance_inside` is width / 4 + 1 / 2, and a little more.
     """
     return float(4 * distance_inside(mask)[mask > 0].mean() - 2)
-
-
-def find_frames(mask: np.ndarray, labels: np.ndarray) -> list[int]:
-    """The labels of rectangles with a hole: frames, tables, tiles that hold a light digit."""
-    outlines, hierarchy = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    frames = []
-    for index, outline in enumerate(outlines):
-        has_hole = hierarchy[0, index, 2] >= 0
-        rectangle = np.prod(cv2.minAreaRect(outline)[1])
-        if has_hole and cv2.contourArea(outline) > MIN_RECTANGULARITY * rectangle:
-            x, y = outline[0, 0]
-            frames.append(labels[y, x])
-    return frames
