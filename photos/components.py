@@ -5,11 +5,12 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from photos.ink import Ink, distance_inside, erase, to_mask
+from photos.ink import Ink, distance_inside, erase, find_frames, to_mask
 
 # Shares of the image's shorter side. A component that comes as near to the edge as the first is
 # cut off if it lies in a corner, or if its centre is nearer than the second.
 MAX_EDGE_DISTANCE, MAX_CENTER_DISTANCE = 0.0075, 0.2
+MAX_DRAWING_NOISE = 0.001  # of a picture drawn on a screen: photos have grain
 MAX_EDGE_SHARE = 0.5  # of the edge: a component that covers more is the background
 MIN_SIZE = 12  # pixels: longer side of a digit
 MIN_HEIGHT_TO_WIDTH = 0.45  # height / width of a digit
@@ -21,7 +22,6 @@ MIN_AREA_TO_DEPTH, MIN_PHOTO_SIDE = 9, 128  # the second in pixels of the longer
 RING_KERNEL = np.ones((9, 9))  # the ring around a component reaches 4 pixels beyond it
 CLEAR_CONTRAST_TO_TEXTURE = 9  # contrast of a clear stroke / texture around it
 WEIGHT_EXPONENT = 4  # of sharpness and clearness: blurred strokes and texture count little
-MIN_INSIDE_SHARE = 0.35  # stroke length inside a drawn border / stroke length of the border
 
 
 class Components(NamedTuple):
@@ -44,7 +44,7 @@ def find_components(ink: Ink) -> Components:
     mask = to_mask(ink)
     _, labels, stats, centers = cv2.connectedComponentsWithStats(mask)
     boxes = np.hstack([stats[:, :2], stats[:, :2] + stats[:, 2:4]])
-    cut_off = find_cut_off(labels, boxes, centers, ink.edge_distance)
+    cut_off = find_cut_off(labels, boxes, centers, ink)
     if cut_off.any():
         contrast = erase(ink.contrast, np.uint8(cut_off)[labels], mask)
         return find_components(ink._replace(contrast=contrast))
@@ -55,24 +55,28 @@ def find_components(ink: Ink) -> Components:
     may_be_digit = whole_digits(labels, stats, distance, elongation)
     length = area / stroke_width * handwriting_weights(ink, labels)
     length[elongation < MAX_BLOT_ELONGATION] = 0
-    length[find_drawn_borders(boxes, length)] = 0
+    length[np.unique(labels[find_frames(mask)])] = 0
     score = length[may_be_digit].sum() / max(labels.shape)
     return Components(ink.contrast, labels, boxes, length, may_be_digit, score)
 
 
 def find_cut_off(
-    labels: np.ndarray, boxes: np.ndarray, centers: np.ndarray, edge_distance: np.ndarray
+    labels: np.ndarray, boxes: np.ndarray, centers: np.ndarray, ink: Ink
 ) -> np.ndarray:
-    """Which components (n,) are cut off by the paper's edge, or cover most of that edge."""
+    """Which components (n,) are cut off by the paper's edge, or cover most of that edge.
+
+    A drawing, which has no grain, was made inside its frame, so that nothing is cut off.
+    """
     side = min(labels.shape)
-    edge = (edge_distance > 0) & (edge_distance <= 1 + MAX_EDGE_DISTANCE * side)
+    edge = (ink.edge_distance > 0) & (ink.edge_distance <= 1 + MAX_EDGE_DISTANCE * side)
     at_edge = np.bincount(labels[edge], minlength=len(boxes))
     is_background = at_edge > MAX_EDGE_SHARE * at_edge.sum()
     at_edge[0] = 0
     x, y = centers.astype(int).T
-    near = edge_distance[y, x] < MAX_CENTER_DISTANCE * side
+    near = ink.edge_distance[y, x] < MAX_CENTER_DISTANCE * side
     in_corner = ((boxes[:, :2] == 0) ^ (boxes[:, 2:] == labels.shape[::-1])).all(axis=1)
-    return (at_edge > 0) & (near | in_corner | is_background)
+    is_cut = (near | in_corner) & (ink.noise > MAX_DRAWING_NOISE)
+    return (at_edge > 0) & (is_cut | is_background)
 
 
 def whole_digits(
@@ -125,14 +129,3 @@ def mean_stroke_width(mask: np.ndarray) -> float:
     In a long bar, the mean of `distance_inside` is width / 4 + 1 / 2, and a little more.
     """
     return float(4 * distance_inside(mask)[mask > 0].mean() - 2)
-
-
-def find_drawn_borders(boxes: np.ndarray, length: np.ndarray) -> np.ndarray:
-    """The indices of components that enclose long strokes, such as the border of a table."""
-    counted = np.flatnonzero(length)
-    boxes, length = boxes[counted], length[counted]
-    inside = [
-        ((boxes[:, :2] > box[:2]) & (boxes[:, 2:] < box[2:])).all(axis=1) @ length
-        for box in boxes
-    ]
-    return counted[np.array(inside) > MIN_INSIDE_SHARE * length]

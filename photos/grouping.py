@@ -8,7 +8,7 @@ import numpy as np
 from photos.components import MIN_HEIGHT_TO_WIDTH, Components, mean_stroke_width
 
 # Sizes (longer sides), heights and stroke lengths are relative to those of a typical digit.
-MIN_START_SIZE = 0.35  # each digit has a component that is larger
+MIN_START_SIZE = 0.25  # each digit has a component that is larger
 MIN_LENGTH = 0.05  # a shorter component, such as noise, does not belong to a digit
 MAX_SIZE = 3  # a larger component does not belong to a digit
 MAX_GAP = 0.4  # between components of one digit that stand one above the other

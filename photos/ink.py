@@ -27,11 +27,19 @@ EDGE_ZONE = 0.2
 THRESHOLD_FACTOR = 0.85  # the thinnest parts of strokes are a little weaker than the rest
 LINE_THRESHOLD_FACTOR = 0.45  # ruled lines are weak where they lie between two rows of pixels
 
+MIN_RECTANGULARITY = 0.93  # area inside the outline / smallest rectangle, of frames and tiles
 MIN_RUN = 40  # pixels: a ruled line has straight runs as long as this, a digit rarely has one
+MIN_RUN_SHARE = 0.8  # of the image's side along the line, in low or narrow images
 RUN_OFFSET = 5  # pixels: a run of a slanting line may drift this far sideways
-MIN_LENGTH_SHARE = 0.25  # of a ruled line, as a share of the image's longer side
+# Of the image's side along the line: least lengths of a ruled line that reaches the paper's
+# edge, and of lines that do not. At least two of those must be there: one may be a digit's bar.
+MIN_LENGTH_SHARE, MIN_FREE_LENGTH_SHARE = 0.25, 0.6
 # A ruled line is thinner than these pixels plus this share of the image's longer side.
 MAX_THICKNESS, MAX_THICKNESS_SHARE = 5, 0.0125
+# Width / height of a crop of a row or table. In a narrower crop, ink along the frame is thick
+# even if it is thin: it may be the bar of a 2.
+MIN_ROW_ASPECT = 2
+NO_INK_BEYOND = {"borderType": cv2.BORDER_CONSTANT, "borderValue": 0}  # beyond the frame
 # A stroke across a ruled line is longer than this many thicknesses of it plus this many pixels.
 CROSSING_THICKNESSES, CROSSING_PIXELS = 1.25, 2
 
@@ -92,13 +100,14 @@ def find_ink(grey: np.ndarray, sheet: np.ndarray, dark_ink: bool) -> Ink:
     local_range = cv2.subtract(image_range, background_range)
     # Ink may cover most of the image, so low percentiles measure empty paper: the 4th and the
     # 23rd of a normal distribution are 1.75 and 0.75 standard deviations below its mean.
-    paper = np.sort(contrast[::2, ::2][paper_mask[::2, ::2] == 1])  # np.percentile takes longer
-    at_4, at_23 = paper[4 * len(paper) // 100], paper[23 * len(paper) // 100]
+    paper = contrast[::2, ::2][paper_mask[::2, ::2] == 1]
+    ranks = [4 * len(paper) // 100, 23 * len(paper) // 100]
+    at_4, at_23 = np.partition(paper, ranks)[ranks]
     noise = at_23 - at_4
     contrast = (contrast - (at_23 + 0.75 * noise)) * paper_mask
     ink = Ink(contrast, local_range / divisor, noise, distance_inside(paper_mask))
     mask = to_mask(ink, LINE_THRESHOLD_FACTOR)
-    lines = find_ruled_lines(mask, ink.edge_distance == 1)
+    lines = find_ruled_lines(mask, ink.edge_distance == 1, find_frames(mask))
     return ink._replace(contrast=erase(contrast, lines, mask))
 
 
@@ -117,30 +126,53 @@ def to_mask(ink: Ink, factor: float = THRESHOLD_FACTOR) -> np.ndarray:
     return np.uint8(ink.contrast > factor * threshold)
 
 
-def find_ruled_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
+def find_frames(mask: np.ndarray) -> np.ndarray:
+    """Where components are rectangles with a hole: frames, tables, tiles with a light digit."""
+    count, labels = cv2.connectedComponents(mask)
+    is_frame = np.zeros(count, bool)
+    outlines, hierarchy = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    for index, outline in enumerate(outlines):
+        has_hole = hierarchy[0, index, 2] >= 0
+        rectangle = np.prod(cv2.minAreaRect(outline)[1])
+        x, y = outline[0, 0]
+        if has_hole and cv2.contourArea(outline) > MIN_RECTANGULARITY * rectangle:
+            is_frame[labels[y, x]] = True
+    return is_frame[labels]
+
+
+def find_ruled_lines(mask: np.ndarray, edge: np.ndarray, frames: np.ndarray) -> np.ndarray:
     """The ruled lines in a mask of ink, without the strokes that cross them.
 
-    `mask` and the result are uint8, `edge` is True at the paper's edge: all (height, width).
+    `mask` and the result are uint8, `edge` is True at the paper's edge, `frames` is True on
+    frames, whose sides are no ruled lines: all (height, width).
     """
-    horizontal = find_horizontal_lines(mask, edge)
+    horizontal = find_horizontal_lines(mask, edge, frames)
     # At a crossing, the vertical line stays, so that it is whole when its turn comes.
-    return horizontal | find_horizontal_lines((mask & ~horizontal).T, edge.T).T
+    return horizontal | find_horizontal_lines((mask & ~horizontal).T, edge.T, frames.T).T
 
 
-def find_horizontal_lines(mask: np.ndarray, edge: np.ndarray) -> np.ndarray:
-    """The nearly horizontal ruled lines: the thin ink in long runs that reach the edge."""
-    if not mask[edge].any():
-        return np.zeros_like(mask)
-    side = max(mask.shape)
-    thickness = MAX_THICKNESS + int(MAX_THICKNESS_SHARE * side)
-    thin = mask & ~cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((thickness, thickness)))
+def find_horizontal_lines(mask: np.ndarray, edge: np.ndarray, frames: np.ndarray) -> np.ndarray:
+    """The nearly horizontal ruled lines: the thin ink in long runs."""
+    height, width = mask.shape
+    thickness = MAX_THICKNESS + int(MAX_THICKNESS_SHARE * max(mask.shape))
+    border = NO_INK_BEYOND if width > MIN_ROW_ASPECT * height else {}
+    square = np.ones((thickness, thickness))
+    thin = mask & ~cv2.morphologyEx(mask, cv2.MORPH_OPEN, square, **border)
     thickened = cv2.dilate(mask, np.ones((RUN_OFFSET, 1)))
-    runs = cv2.morphologyEx(thickened, cv2.MORPH_OPEN, np.ones((1, MIN_RUN)))
+    run = np.ones((1, min(MIN_RUN, int(MIN_RUN_SHARE * width))))
+    runs = cv2.morphologyEx(thickened, cv2.MORPH_OPEN, run, **NO_INK_BEYOND)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(runs)
-    is_line = stats[:, cv2.CC_STAT_WIDTH] > MIN_LENGTH_SHARE * side
-    is_line &= np.bincount(labels[edge], runs[edge], minlength=count) > 0
+    length = stats[:, cv2.CC_STAT_WIDTH]
+    length[0] = 0  # the background
+    reaches_edge, is_in_frame = (
+        np.bincount(labels[place], minlength=count) > 0 for place in (edge, frames)
+    )
+    is_line = reaches_edge & (length > MIN_LENGTH_SHARE * width)
+    is_free_line = ~is_in_frame & (length > MIN_FREE_LENGTH_SHARE * width)
+    if is_free_line.sum() > 1:
+        is_line |= is_free_line
     lines = np.uint8(is_line)[labels] & thin
-    mean_thickness = lines.sum() / max(stats[is_line, cv2.CC_STAT_WIDTH].sum(), 1)
+    mean_thickness = lines.sum() / max(length[is_line].sum(), 1)
     crossing = CROSSING_PIXELS + int(CROSSING_THICKNESSES * mean_thickness)
     return lines & ~cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((crossing, 1)))
 

@@ -18,6 +18,8 @@ from photos.mnist_form import to_mnist
 LEVEL_SIDES = 128, 448  # pixels of the longer side
 MIN_LEVEL_SIDE = 80  # pixels of the longer side
 MARGIN_BELOW = 24  # pixels: a smaller image gets a margin, because its digit reaches the frame
+COLOUR_SAMPLE = 64, 64  # pixels in which the colours are compared
+MIN_COLOUR_TO_GREY = 2  # standard deviation of the principal component / of the brightness
 MIN_SCORE = 0.011  # of writing: weighted stroke length / longer side of the level
 
 cv2.setNumThreads(1)  # more threads take longer on small images and save little on large ones
@@ -43,7 +45,7 @@ def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
 
 def search(image: Image.Image) -> list[list[Digit]]:
     """Find the digits in an image from `open_picture`; see `find_digits`."""
-    grey = np.asarray(image.convert("L"), np.float32) / 255
+    grey = to_grey(image)
     margin = 1 + max(grey.shape) // 4 if max(grey.shape) < MARGIN_BELOW else 0
     if margin:
         grey = np.pad(grey, margin, constant_values=paper_at_frame(grey))
@@ -63,6 +65,22 @@ def search(image: Image.Image) -> list[list[Digit]]:
         ]
         for line in order_lines(boxes)
     ]
+
+
+def to_grey(image: Image.Image) -> np.ndarray:
+    """The grey values (height, width) of an RGB image, in [0, 1].
+
+    They are its brightness, or its first principal component of colour where that varies much
+    more: colours may differ and be equally bright.
+    """
+    grey = np.asarray(image.convert("L"), np.float32) / 255
+    colours = np.asarray(image.resize(COLOUR_SAMPLE, Image.Resampling.BOX), np.float32) / 255
+    _, (direction,) = cv2.PCACompute(colours.reshape(-1, 3), None, maxComponents=1)
+    weights = direction / np.abs(direction).sum()
+    sample_of_grey = cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY)
+    if (colours @ weights).std() < MIN_COLOUR_TO_GREY * sample_of_grey.std():
+        return grey
+    return np.float32(image) / 255 @ weights - weights.clip(max=0).sum()
 
 
 def paper_at_frame(grey: np.ndarray) -> float:
