@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 DEFAULT_COUNT = 10  # test images that are shown by default
 FILES_PER_CALL = 20  # a call of the model takes about as long for 20 digits as for one
-MAX_NAMED = 5  # file names in the warning about files of other types
+MAX_NAMED = 5  # files of other types, or unsure digits, in one line
 OUTPUT_EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf", ".svg")
 READINGS_TITLE = "Digits found and, below, as the network sees them"
 
@@ -234,11 +234,14 @@ def read_files(files: Sequence[str], model: Model) -> Iterator[Reading]:
 def describe(reading: Reading) -> str:
     """The line printed for a picture: its digits, its confidence and second guesses."""
     line = f"{reading.name}  {reading.text}  {percent(reading.confidence)}"
+    unsure = np.flatnonzero(reading.unsure)
     guesses = [
         f"digit no. {i + 1}: {best}, perhaps {second}"
-        for i in np.flatnonzero(reading.unsure)
+        for i in unsure[:MAX_NAMED]
         for second, best in [reading.probabilities[i].argsort()[-2:]]
     ]
+    if len(unsure) > MAX_NAMED:
+        guesses.append(f"and {len(unsure) - MAX_NAMED} more")
     return f"{line}  unsure of {'; '.join(guesses)}" if guesses else line
 
 

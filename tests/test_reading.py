@@ -90,3 +90,12 @@ def test_several_images_are_read_with_one_call_of_the_model():
 
 def test_of_no_images_there_are_no_readings():
     assert read_images({}, None) == []
+
+
+@pytest.mark.parametrize(
+    ("unsure", "count", "hinted"), [(10, 30, True), (9, 30, False), (29, 29, False)]
+)
+def test_much_that_is_unsure_looks_like_print(unsure, count, hinted):
+    confidences = unsure * [0.5] + (count - unsure) * [0.95]
+    hints = reading_of("7" * count, confidences=confidences).hints
+    assert any("looks like print" in hint for hint in hints) == hinted
