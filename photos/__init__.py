@@ -16,6 +16,6 @@ polarities. All limits were tuned on people's pictures and on rendered ones.
 """
 
 from photos.files import find_files, read_image
-from photos.search import Digit, find_digits
+from photos.search import Digit, Writing, find_digits, find_writing
 
-__all__ = ["Digit", "find_digits", "find_files", "read_image"]
+__all__ = ["Digit", "Writing", "find_digits", "find_files", "find_writing", "read_image"]
