@@ -58,6 +58,7 @@ def find_components(ink: Ink) -> Components:
     may_be_digit = have_shape_of_digit(labels, stats, distance, stroke_width)
     length = area / stroke_width * handwriting_weights(ink, labels)
     length[elongation < MAX_BLOT_ELONGATION] = 0
+    length[0] = 0  # the background
     length[np.unique(labels[find_frames(mask)])] = 0
     score = length[may_be_digit].sum() / max(labels.shape)
     no_boxes = np.empty((0, 4), int)

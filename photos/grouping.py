@@ -26,7 +26,7 @@ MAX_HEIGHT_SUM = 1.45
 # is the median, within limits: ones are narrow, and most digits may touch. One alone has 0.7.
 MAX_WIDTH, TYPICAL_WIDTH_LIMITS, WIDTH_ALONE = 1.35, (0.5, 0.8), 0.7
 CUTS_PER_HEIGHT = 12  # places where such a digit may be cut, in each height of it
-MIN_PIECE_WIDTH, MAX_PIECE_WIDTH, MIN_PIECE_HEIGHT = 0.3, 1.6, 0.7  # in heights of the whole
+MIN_PIECE_WIDTH, MAX_PIECE_WIDTH, MIN_PIECE_HEIGHT = 0.3, 1.6, 0.8  # in heights of the whole
 # Costs of a cutting: of -log(confidence) and of log(width / typical width)^2 of each piece, of
 # a piece as such, and of each stroke above one that a cut crosses.
 DOUBT_COST, WIDTH_COST, PIECE_COST, STROKE_COST = 3, 1.5, 0.5, 1.5
@@ -52,6 +52,16 @@ class LevelDigit(NamedTuple):
 
     box: tuple[int, int, int, int]  # left, top, right, bottom; a piece is as high as the whole
     ink: np.ndarray  # float32 (height, width): the contrast of its ink, 0 elsewhere
+
+    @property
+    def height(self) -> int:
+        """The height of the box."""
+        return self.box[3] - self.box[1]
+
+    @property
+    def y(self) -> float:
+        """The centre of the box."""
+        return (self.box[1] + self.box[3]) / 2
 
 
 def group_components(components: Components) -> tuple[list[LevelDigit], np.ndarray]:
@@ -103,14 +113,10 @@ def to_digit(in_digit: np.ndarray, components: Components) -> LevelDigit:
 def split_touching(digits: list[LevelDigit], classify: Classify | None) -> list[LevelDigit]:
     """Split digits that are much wider than the others: each is several that touch."""
     ratios = [digit.ink.shape[1] / digit.ink.shape[0] for digit in digits]
-    typical = (
-        np.clip(np.median(ratios), *TYPICAL_WIDTH_LIMITS) if len(ratios) > 1 else WIDTH_ALONE
-    )
-    return [
-        piece
-        for digit, ratio in zip(digits, ratios, strict=True)
-        for piece in (cut(digit, typical, classify) if ratio > MAX_WIDTH * typical else [digit])
-    ]
+    typical = np.clip(np.median(ratios), *TYPICAL_WIDTH_LIMITS)
+    if len(digits) == 1:
+        typical = WIDTH_ALONE
+    return [piece for digit in digits for piece in cut(digit, typical, classify)]
 
 
 def cut(digit: LevelDigit, typical: float, classify: Classify | None) -> list[LevelDigit]:
@@ -119,6 +125,8 @@ def cut(digit: LevelDigit, typical: float, classify: Classify | None) -> list[Le
     The best cutting is found from left to right, as in Viterbi's algorithm.
     """
     height, width = digit.ink.shape
+    if width < MAX_WIDTH * typical * height:
+        return [digit]
     columns = np.linspace(0, width, 1 + round(CUTS_PER_HEIGHT * width / height)).astype(int)
     starts = np.diff(np.int8(digit.ink > 0), axis=0, prepend=0) == 1
     extra_strokes = np.maximum(starts.sum(axis=0) - 1, 0)
@@ -148,63 +156,52 @@ def cut(digit: LevelDigit, typical: float, classify: Classify | None) -> list[Le
     ]
 
 
-def order_lines(digits: list[LevelDigit]) -> tuple[list[list[LevelDigit]], list[tuple]]:
-    """Order digits into lines, and part the boxes of commas and dashes from them.
+def order_lines(digits: list[LevelDigit]) -> list[list[LevelDigit]]:
+    """Order digits into lines, from top to bottom.
 
     Each digit, from left to right, joins the line whose last one is nearest in y, relative to
-    the height, so that lines may slant and curve. Lines are ordered from top to bottom.
+    the height, so that lines may slant and curve.
     """
-    boxes = np.reshape([digit.box for digit in digits], (-1, 4))
-    x, y = (boxes[:, :2] + boxes[:, 2:]).T / 2
-    height = boxes[:, 3] - boxes[:, 1]
-    lines: list[list[int]] = []
-    for i in np.argsort(x):
-        apart = [abs(y[i] - y[line[-1]]) / max(height[i], height[line[-1]]) for line in lines]
+    lines: list[list[LevelDigit]] = []
+    for digit in sorted(digits, key=lambda digit: digit.box[0] + digit.box[2]):
+        last = [line[-1] for line in lines]
+        apart = [abs(digit.y - end.y) / max(digit.height, end.height) for end in last]
         if apart and min(apart) < MAX_OFFSET:
-            lines[np.argmin(apart)].append(i)
+            lines[np.argmin(apart)].append(digit)
         else:
-            lines.append([i])
-    found, separators = [], []
-    for line in sorted(lines, key=lambda line: y[line].mean()):
-        is_mark = is_separator([digits[i] for i in line])
-        found.append([digits[i] for i, mark in zip(line, is_mark, strict=True) if not mark])
-        separators += [digits[i].box for i, mark in zip(line, is_mark, strict=True) if mark]
-    return found, separators
+            lines.append([digit])
+    return sorted(lines, key=lambda line: np.mean([digit.y for digit in line]))
 
 
-def is_separator(line: list[LevelDigit]) -> list[bool]:
-    """Whether each part of a line is a comma or a dash; both are without loops."""
-    found = []
-    for i, mark in enumerate(line):
-        beside = [other.box for other in line[max(i - 1, 0) : i] + line[i + 1 : i + 2]]
-        height, width = mark.ink.shape
-        digit_height = max((bottom - top for _, top, _, bottom in beside), default=0)
-        base_line = np.mean([bottom for *_, bottom in beside] or [np.inf])
-        center = (mark.box[1] + mark.box[3]) / 2
-        is_low = center > base_line - MAX_MARK_CENTER * digit_height
-        is_mark = height < MAX_MARK_HEIGHT * digit_height and (
-            is_low or width > MIN_DASH_WIDTH * height
-        )
-        found.append(is_mark and not has_loop(mark.ink))
+def part_marks(line: list[LevelDigit]) -> tuple[list[LevelDigit], list[LevelDigit]]:
+    """The digits of a line, and the commas and dashes between them."""
+    found: tuple[list[LevelDigit], list[LevelDigit]] = [], []
+    for i, digit in enumerate(line):
+        beside = line[max(i - 1, 0) : i] + line[i + 1 : i + 2]
+        found[bool(beside) and is_mark(digit, beside)].append(digit)
     return found
 
 
-def has_loop(ink: np.ndarray) -> bool:
-    """Whether the ink (height, width) of a digit encloses empty paper."""
-    paper = cv2.copyMakeBorder(np.uint8(ink <= 0), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=1)
-    return cv2.connectedComponents(paper)[0] > 2  # ink, and the paper around it
+def is_mark(mark: LevelDigit, beside: list[LevelDigit]) -> bool:
+    """Whether it is short, and low or flat, and has no loop, unlike a small 0."""
+    height, width = mark.ink.shape
+    digit_height = max(digit.height for digit in beside)
+    base_line = np.mean([digit.box[3] for digit in beside])
+    is_low = mark.y > base_line - MAX_MARK_CENTER * digit_height
+    is_dash = width > MIN_DASH_WIDTH * height
+    paper = cv2.copyMakeBorder(np.uint8(mark.ink <= 0), *4 * [1], cv2.BORDER_CONSTANT, value=1)
+    has_loop = cv2.connectedComponents(paper)[0] > 2  # ink, and the paper around it
+    return height < MAX_MARK_HEIGHT * digit_height and (is_low or is_dash) and not has_loop
 
 
-def cut_off_digits(cut_off: np.ndarray, lines: list[list[LevelDigit]]) -> np.ndarray:
-    """The boxes (m, 4) among `cut_off` (n, 4) that lie on a line and are as high as a digit."""
-    boxes = np.reshape([digit.box for line in lines for digit in line], (-1, 4))
-    digit_height = np.median(boxes[:, 3] - boxes[:, 1])
-    height = cut_off[:, 3] - cut_off[:, 1]
-    is_high = (height > MIN_LEFT_OUT_HEIGHT * digit_height) & (
-        height < MAX_LEFT_OUT_HEIGHT * digit_height
+def is_beside(box: np.ndarray, digits: list[LevelDigit]) -> bool:
+    """Whether a box of (left, top, right, bottom) is about as high as a digit of its line."""
+    height, y = box[3] - box[1], (box[1] + box[3]) / 2
+    return any(
+        abs(y - digit.y) < MAX_OFFSET * digit.height
+        and MIN_LEFT_OUT_HEIGHT * digit.height < height < MAX_LEFT_OUT_HEIGHT * digit.height
+        for digit in digits
     )
-    apart = np.abs(cut_off[:, [1, 3]].mean(axis=1)[:, None] - boxes[:, [1, 3]].mean(axis=1))
-    return cut_off[is_high & (apart.min(axis=1, initial=np.inf) < MAX_OFFSET * digit_height)]
 
 
 def has_space_before(line: list[LevelDigit]) -> list[bool]:

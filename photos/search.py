@@ -1,6 +1,7 @@
 """From a picture to its digits, by the steps in the other files."""
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,10 +13,11 @@ from photos.components import Components, find_components
 from photos.files import read_image, resize, to_upright_rgb
 from photos.grouping import (
     Classify,
-    cut_off_digits,
     group_components,
     has_space_before,
+    is_beside,
     order_lines,
+    part_marks,
     split_touching,
 )
 from photos.ink import find_ink, find_sheet
@@ -75,14 +77,15 @@ def find_writing(
     if components.score < MIN_SCORE:
         return Writing([], [])
     digits, left_out = group_components(components)
-    lines, separators = order_lines(split_touching(digits, classify))
-    left_out = [*left_out, *separators, *cut_off_digits(components.cut_off, lines)]
+    lines = order_lines(split_touching(digits, classify))
+    lines, marks = zip(*map(part_marks, lines), strict=True)
+    left_out = [*left_out, *(mark.box for mark in chain(*marks))]
+    left_out += [box for box in components.cut_off if is_beside(box, list(chain(*lines)))]
+    factors = np.divide(grey.shape, components.contrast.shape)[::-1]
 
     def in_picture(box: Sequence[float]) -> Box:
-        level = np.array(components.contrast.shape[::-1])
-        corners = np.reshape(box, (2, 2)) * (np.array(grey.shape[::-1]) / level) - margin
-        corners = corners.clip(0, image.size) * image.info["shrink_factor"]
-        return tuple(corners.ravel().tolist())
+        corners = (np.reshape(box, (2, 2)) * factors - margin).clip(0, image.size)
+        return tuple((image.info["shrink_factor"] * corners).ravel().tolist())
 
     found = [
         [
