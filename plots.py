@@ -21,6 +21,7 @@ matplotlib.rcdefaults()  # the user's matplotlibrc could spoil the pictures
 
 # Two colours of Okabe and Ito's palette for all kinds of colour vision.
 BLUE, VERMILLION = "#0072B2", "#D55E00"
+DARK_GREY = "#606060"  # boxes of what is not read
 LIGHT_GREY = "#BBBBBB"  # frames around pictures; zeros in the confusion matrix
 DPI = 120
 MAX_TEST_IMAGES = 50  # a plot shows at most ten rows of five
@@ -197,6 +198,11 @@ def plot_reading(axes: Axes, reading: Reading, inches: float) -> None:
     axes.set_title(f"{name}\n{percent(reading.confidence)}", fontsize=9, parse_math=False)
     full_width = max(width, height / MAX_HEIGHT_TO_WIDTH)
     draw_boxes(axes, reading, full_width / inches)
+    for left, top, right, bottom in reading.left_out:
+        size = right - left, bottom - top
+        axes.add_patch(
+            Rectangle((left, top), *size, fill=False, color=DARK_GREY, linestyle="--")
+        )
     bottom = draw_digits(axes, reading, full_width, full_width / inches)
     axes.set(xlim=((width - full_width) / 2, (width + full_width) / 2), ylim=(bottom, 0))
 

@@ -19,14 +19,15 @@ pictures and on rendered ones.
 
 from photos.files import find_files, open_picture
 from photos.reading import Model, Reading, read_images, read_picture
-from photos.search import Digit, find_digits
+from photos.search import Digit, Writing, find_writing
 
 __all__ = [
     "Digit",
     "Model",
     "Reading",
-    "find_digits",
+    "Writing",
     "find_files",
+    "find_writing",
     "open_picture",
     "read_images",
     "read_picture",

@@ -14,6 +14,7 @@ MAX_DRAWING_NOISE = 0.001  # of a picture drawn on a screen: photos have grain
 MAX_EDGE_SHARE = 0.5  # of the edge: a component that covers more is the background
 MIN_SIZE = 12  # pixels: longer side of a digit
 MIN_HEIGHT_TO_WIDTH = 0.45  # height / width of a digit
+MIN_HEIGHT_TO_STROKE = 6  # height / stroke width of digits that touch, in a flat component
 # Area / squared stroke width: a blot has less than the first, a digit more than the second.
 MAX_BLOT_ELONGATION, MIN_ELONGATION = 2.0, 2.6
 # Area / squared depth of a digit; the depth is the distance of the innermost pixel from the
@@ -32,6 +33,7 @@ class Components(NamedTuple):
     boxes: np.ndarray  # (n, 4): left, top, right, bottom; the last two are exclusive
     stroke_length: np.ndarray  # (n,): weighted, in pixels; 0 for what is no handwriting
     may_be_digit: np.ndarray  # (n,): True for what has the size and shape of a whole digit
+    cut_off: np.ndarray  # (m, 4): the boxes of what the paper's edge cuts off, already erased
     score: float  # stroke length of what may be a digit / longer side of the level
 
 
@@ -47,17 +49,20 @@ def find_components(ink: Ink) -> Components:
     cut_off = find_cut_off(labels, boxes, centers, ink)
     if cut_off.any():
         contrast = erase(ink.contrast, np.uint8(cut_off)[labels], mask)
-        return find_components(ink._replace(contrast=contrast))
+        rest = find_components(ink._replace(contrast=contrast))
+        return rest._replace(cut_off=np.vstack([rest.cut_off, boxes[cut_off]]))
     distance, area = distance_inside(mask), stats[:, cv2.CC_STAT_AREA]
     # As in mean_stroke_width, for all components at once.
     stroke_width = 4 * np.bincount(labels.ravel(), distance.ravel()) / area - 2
     elongation = area / stroke_width**2
-    may_be_digit = whole_digits(labels, stats, distance, elongation)
+    may_be_digit = have_shape_of_digit(labels, stats, distance, stroke_width)
     length = area / stroke_width * handwriting_weights(ink, labels)
     length[elongation < MAX_BLOT_ELONGATION] = 0
+    length[0] = 0  # the background
     length[np.unique(labels[find_frames(mask)])] = 0
     score = length[may_be_digit].sum() / max(labels.shape)
-    return Components(ink.contrast, labels, boxes, length, may_be_digit, score)
+    no_boxes = np.empty((0, 4), int)
+    return Components(ink.contrast, labels, boxes, length, may_be_digit, no_boxes, score)
 
 
 def find_cut_off(
@@ -79,13 +84,17 @@ def find_cut_off(
     return (at_edge > 0) & (is_cut | is_background)
 
 
-def whole_digits(
-    labels: np.ndarray, stats: np.ndarray, distance: np.ndarray, elongation: np.ndarray
+def have_shape_of_digit(
+    labels: np.ndarray, stats: np.ndarray, distance: np.ndarray, stroke_width: np.ndarray
 ) -> np.ndarray:
-    """Which components (n,) have the size and shape of a whole digit; `stats` is OpenCV's."""
+    """Which components (n,) have the size and shape of whole digits; `stats` is OpenCV's."""
     width, height, area = stats[:, 2:].T
-    has_shape = (np.maximum(width, height) >= MIN_SIZE) & (height > MIN_HEIGHT_TO_WIDTH * width)
-    has_shape &= elongation > MIN_ELONGATION
+    elongation = area / stroke_width**2
+    is_flat = height < MIN_HEIGHT_TO_WIDTH * width
+    is_flat &= height < MIN_HEIGHT_TO_STROKE * stroke_width
+    has_shape = (
+        (np.maximum(width, height) >= MIN_SIZE) & ~is_flat & (elongation > MIN_ELONGATION)
+    )
     if max(labels.shape) < MIN_PHOTO_SIDE:
         return has_shape
     depth = np.zeros(len(area))

@@ -68,17 +68,20 @@ def read_image(path: str | Path) -> Image.Image:
 
     It is turned upright as its EXIF orientation says. Of several pages or frames, the first is
     read; `image.info["pages"]` is their number. Raises InputError if the file cannot be read or
-    has more than 89 million pixels (Pillow's limit against decompression bombs).
+    has more than 89 million pixels, or 179 million in a JPEG file, which is decoded at reduced
+    size (Pillow's limits against decompression bombs).
     """
     if Path(path).is_dir():
         raise InputError(f"{path}: a folder with no picture files in it")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore")  # of size, which is checked below; of damaged EXIF
             with Image.open(path) as file:
                 pages = 1 if file.format in ONE_PAGE else getattr(file, "n_frames", 1)
                 full_side = max(file.size)
                 file.draft("RGB", (MAX_SIDE, MAX_SIDE))  # decodes JPEG files at reduced size
+                if file.width * file.height > Image.MAX_IMAGE_PIXELS:
+                    raise ValueError("too many pixels: shrink it to 9,000 a side")
                 image = to_upright_rgb(file)
     except UnidentifiedImageError as error:
         with open(path, "rb") as file:

@@ -1,11 +1,14 @@
 """From connected components to digits, and from digits to text lines and numbers."""
 
+from collections.abc import Callable
+from itertools import combinations
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from photos.components import MIN_HEIGHT_TO_WIDTH, Components, mean_stroke_width
+from photos.components import MIN_HEIGHT_TO_WIDTH, Components
+from photos.mnist_form import to_mnist
 
 # Sizes (longer sides), heights and stroke lengths are relative to those of a typical digit.
 MIN_START_SIZE = 0.25  # each digit has a component that is larger
@@ -19,16 +22,29 @@ MAX_HEIGHT = 1.75
 # overhang each other have more.
 MAX_HEIGHT_SUM = 1.45
 
-# A digit is split if its width / height is above this many times the median of all digits. The
-# product has limits, because ones are narrow, and some people write wide digits.
-MAX_WIDTH_TO_MEDIAN, MAX_WIDTH_LIMITS = 1.6, (0.75, 1.3)
-MIN_PIECE_WIDTH, MIN_PIECE_HEIGHT = 0.3, 0.7  # of a piece / height of the whole
-MAX_CUT_INK = 1.5  # stroke widths of ink that a cut may cross: through a 0 it crosses 2
+# A digit wider than this many typical ones may be several that touch. Typical width / height
+# is the median, within limits: ones are narrow, and most digits may touch. One alone has 0.7.
+MAX_WIDTH, TYPICAL_WIDTH_LIMITS, WIDTH_ALONE = 1.35, (0.5, 0.8), 0.7
+CUTS_PER_HEIGHT = 12  # places where such a digit may be cut, in each height of it
+MIN_PIECE_WIDTH, MAX_PIECE_WIDTH, MIN_PIECE_HEIGHT = 0.3, 1.6, 0.8  # in heights of the whole
+# Costs of a cutting: of -log(confidence) and of log(width / typical width)^2 of each piece, of
+# a piece as such, and of each stroke above one that a cut crosses.
+DOUBT_COST, WIDTH_COST, PIECE_COST, STROKE_COST = 3, 1.5, 0.5, 1.5
+
+# Heights of a mark between digits (a comma, a dash) and of its centre above their base line, in
+# heights of the digits beside it; width / height of a dash.
+MAX_MARK_HEIGHT, MAX_MARK_CENTER, MIN_DASH_WIDTH = 0.55, 0.15, 2
+MIN_LEFT_OUT_HEIGHT, MAX_LEFT_OUT_HEIGHT = 0.5, 2  # of cut-off ink, in heights of a digit
+MIN_LEFT_OUT_LENGTH = 0.25  # of other ink, in mean stroke lengths
 
 MAX_OFFSET = 0.7  # in y between neighbours on a line, in heights of the taller one
 # A gap between two numbers is wider than this many median heights of the line's digits, and
 # than this many times the 25th percentile of its gaps: digits with even spacing are one number.
-MIN_SPACE, MIN_SPACE_TO_GAP = 1.0, 2.5
+MIN_SPACE, MIN_SPACE_TO_GAP = 0.6, 2.5
+
+
+# Images (n, 28, 28) in MNIST's form -> probabilities (n, 10).
+Classify = Callable[[np.ndarray], np.ndarray]
 
 
 class LevelDigit(NamedTuple):
@@ -37,21 +53,33 @@ class LevelDigit(NamedTuple):
     box: tuple[int, int, int, int]  # left, top, right, bottom; a piece is as high as the whole
     ink: np.ndarray  # float32 (height, width): the contrast of its ink, 0 elsewhere
 
+    @property
+    def height(self) -> int:
+        """The height of the box."""
+        return self.box[3] - self.box[1]
 
-def group_components(components: Components) -> list[LevelDigit]:
+    @property
+    def y(self) -> float:
+        """The centre of the box."""
+        return (self.box[1] + self.box[3]) / 2
+
+
+def group_components(components: Components) -> tuple[list[LevelDigit], np.ndarray]:
     """Join components that stand one above the other, with a small gap, into digits.
 
     The typical size is the median, the typical length the mean, of those that may be whole
-    digits (at least one), weighted by length.
+    digits (at least one), weighted by length. Returns the digits, and the boxes (n, 4) of
+    digit-like components that are left out: far larger or smaller than the digits.
     """
     boxes, length = components.boxes, components.stroke_length
     width, height = (boxes[:, 2:] - boxes[:, :2]).T
-    size = np.maximum(width, height)
+    # Digits that touch form one wide component, as large as one of them.
+    size = np.where(components.may_be_digit, np.minimum(width, height), width)
+    size = np.maximum(size, height)
     weights = length * components.may_be_digit
     typical_size = np.quantile(size, 0.5, weights=weights, method="inverted_cdf")
-    is_part = length > MIN_LENGTH * np.average(length, weights=weights)
-    is_part &= size < MAX_SIZE * typical_size
-    # Digits that touch form one wide component, so the width is capped at the typical size.
+    typical_length = np.average(length, weights=weights)
+    is_part = (length > MIN_LENGTH * typical_length) & (size < MAX_SIZE * typical_size)
     is_flat = height < MIN_HEIGHT_TO_WIDTH * np.minimum(width, typical_size)
     can_start = is_part & ~is_flat & (size > MIN_START_SIZE * typical_size)
     mask = np.uint8(is_part)[components.labels]
@@ -65,9 +93,12 @@ def group_components(components: Components) -> list[LevelDigit]:
     joined_height = stats[:, cv2.CC_STAT_HEIGHT]
     is_several = joined_height > MAX_HEIGHT * tallest
     is_several |= np.bincount(group, height * is_part) > MAX_HEIGHT_SUM * joined_height
-    # The components of several digits stay apart: each gets a group of its own.
-    group = np.where(is_several[group], -np.arange(len(group)), group)
-    return [to_digit(group == i, components) for i in np.unique(group[can_start])]
+    # The components of several digits stay apart: each becomes a new group.
+    group = np.where(is_several[group], count + np.arange(len(group)), group)
+    groups = np.unique(group[can_start])
+    left_out = components.may_be_digit & (length > MIN_LEFT_OUT_LENGTH * typical_length)
+    left_out &= ~(is_part & np.isin(group, groups))
+    return [to_digit(is_part & (group == i), components) for i in groups], boxes[left_out]
 
 
 def to_digit(in_digit: np.ndarray, components: Components) -> LevelDigit:
@@ -79,53 +110,103 @@ def to_digit(in_digit: np.ndarray, components: Components) -> LevelDigit:
     return LevelDigit((left, top, right, bottom), ink)
 
 
-def split_touching(digits: list[LevelDigit]) -> list[LevelDigit]:
-    """Split each digit that is much wider than the others: it is several digits that touch."""
-    median = np.median([digit.ink.shape[1] / digit.ink.shape[0] for digit in digits])
-    max_width = np.clip(MAX_WIDTH_TO_MEDIAN * median, *MAX_WIDTH_LIMITS)
-    return [piece for digit in digits for piece in split_wide(digit, max_width)]
+def split_touching(digits: list[LevelDigit], classify: Classify | None) -> list[LevelDigit]:
+    """Split digits that are much wider than the others: each is several that touch."""
+    ratios = [digit.ink.shape[1] / digit.ink.shape[0] for digit in digits]
+    typical = np.clip(np.median(ratios), *TYPICAL_WIDTH_LIMITS)
+    if len(digits) == 1:
+        typical = WIDTH_ALONE
+    return [piece for digit in digits for piece in cut(digit, typical, classify)]
 
 
-def split_wide(digit: LevelDigit, max_width: float) -> list[LevelDigit]:
-    """Split a digit wider than `max_width` heights, and its pieces, at columns of least ink."""
-    left, top, right, bottom = digit.box
-    height, width = digit.ink.shape
-    if width < max_width * height:
-        return [digit]
-    margin = int(MIN_PIECE_WIDTH * height)
-    crossed = (digit.ink > 0).sum(axis=0)[margin : width - margin]
-    cut = margin + int(crossed.argmin())
-    pieces = np.hsplit(digit.ink, [cut])
-    if (
-        crossed.min() > MAX_CUT_INK * mean_stroke_width(digit.ink > 0)
-        or min(piece.any(axis=1).sum() for piece in pieces) < MIN_PIECE_HEIGHT * height
-    ):
-        return [digit]
-    boxes = (left, top, left + cut, bottom), (left + cut, top, right, bottom)
-    parts = map(LevelDigit, boxes, pieces)
-    return [piece for part in parts for piece in split_wide(part, max_width)]
+def cut(digit: LevelDigit, typical: float, classify: Classify | None) -> list[LevelDigit]:
+    """Cut a digit where the sum of costs is lowest, perhaps nowhere.
 
-
-def order_lines(boxes: np.ndarray) -> list[list[int]]:
-    """Order boxes (n, 4) of left, top, right, bottom into lines of their indices.
-
-    Each box, from left to right, joins the line whose last box is nearest in y, relative to the
-    height, so that lines may slant and curve. Lines are ordered from top to bottom.
+    The best cutting is found from left to right, as in Viterbi's algorithm.
     """
-    x, y = (boxes[:, :2] + boxes[:, 2:]).T / 2
-    height = boxes[:, 3] - boxes[:, 1]
-    lines: list[list[int]] = []
-    for i in np.argsort(x):
-        apart = [abs(y[i] - y[line[-1]]) / max(height[i], height[line[-1]]) for line in lines]
+    height, width = digit.ink.shape
+    if width < MAX_WIDTH * typical * height:
+        return [digit]
+    columns = np.linspace(0, width, 1 + round(CUTS_PER_HEIGHT * width / height)).astype(int)
+    starts = np.diff(np.int8(digit.ink > 0), axis=0, prepend=0) == 1
+    extra_strokes = np.maximum(starts.sum(axis=0) - 1, 0)
+    pieces = {(0, width): digit.ink} | {
+        (left, right): digit.ink[:, left:right]
+        for left, right in combinations(columns.tolist(), 2)
+        if MIN_PIECE_WIDTH * height <= right - left <= MAX_PIECE_WIDTH * height
+        and digit.ink[:, left:right].any(axis=1).sum() >= MIN_PIECE_HEIGHT * height
+    }
+    confidence = np.ones(len(pieces))
+    if classify:
+        confidence = classify(np.stack(list(map(to_mnist, pieces.values())))).max(axis=1)
+    best: dict[int, tuple[float, list]] = {0: (0.0, [])}  # by the column where a cutting ends
+    # They are in the order of where they start, so what ends there has been seen before.
+    for ((left, right), ink), sure in zip(pieces.items(), confidence, strict=True):
+        if left in best:
+            cost, found = best[left]
+            cost += PIECE_COST - DOUBT_COST * np.log(sure)
+            cost += WIDTH_COST * np.log(ink.shape[1] / (typical * height)) ** 2
+            cost += STROKE_COST * extra_strokes[left] * (left > 0)
+            if right not in best or cost < best[right][0]:
+                best[right] = cost, [*found, (left, right)]
+    x, top, _, bottom = digit.box
+    return [
+        LevelDigit((x + left, top, x + right, bottom), digit.ink[:, left:right])
+        for left, right in best[width][1]
+    ]
+
+
+def order_lines(digits: list[LevelDigit]) -> list[list[LevelDigit]]:
+    """Order digits into lines, from top to bottom.
+
+    Each digit, from left to right, joins the line whose last one is nearest in y, relative to
+    the height, so that lines may slant and curve.
+    """
+    lines: list[list[LevelDigit]] = []
+    for digit in sorted(digits, key=lambda digit: digit.box[0] + digit.box[2]):
+        last = [line[-1] for line in lines]
+        apart = [abs(digit.y - end.y) / max(digit.height, end.height) for end in last]
         if apart and min(apart) < MAX_OFFSET:
-            lines[np.argmin(apart)].append(i)
+            lines[np.argmin(apart)].append(digit)
         else:
-            lines.append([i])
-    return sorted(lines, key=lambda line: y[line].mean())
+            lines.append([digit])
+    return sorted(lines, key=lambda line: np.mean([digit.y for digit in line]))
 
 
-def has_space_before(boxes: np.ndarray) -> list[bool]:
-    """Whether each box (n, 4) of a line comes after a wide gap, and so starts a number."""
+def part_marks(line: list[LevelDigit]) -> tuple[list[LevelDigit], list[LevelDigit]]:
+    """The digits of a line, and the commas and dashes between them."""
+    found: tuple[list[LevelDigit], list[LevelDigit]] = [], []
+    for i, digit in enumerate(line):
+        beside = line[max(i - 1, 0) : i] + line[i + 1 : i + 2]
+        found[bool(beside) and is_mark(digit, beside)].append(digit)
+    return found
+
+
+def is_mark(mark: LevelDigit, beside: list[LevelDigit]) -> bool:
+    """Whether it is short, and low or flat, and has no loop, unlike a small 0."""
+    height, width = mark.ink.shape
+    digit_height = max(digit.height for digit in beside)
+    base_line = np.mean([digit.box[3] for digit in beside])
+    is_low = mark.y > base_line - MAX_MARK_CENTER * digit_height
+    is_dash = width > MIN_DASH_WIDTH * height
+    paper = cv2.copyMakeBorder(np.uint8(mark.ink <= 0), *4 * [1], cv2.BORDER_CONSTANT, value=1)
+    has_loop = cv2.connectedComponents(paper)[0] > 2  # ink, and the paper around it
+    return height < MAX_MARK_HEIGHT * digit_height and (is_low or is_dash) and not has_loop
+
+
+def is_beside(box: np.ndarray, digits: list[LevelDigit]) -> bool:
+    """Whether a box of (left, top, right, bottom) is about as high as a digit of its line."""
+    height, y = box[3] - box[1], (box[1] + box[3]) / 2
+    return any(
+        abs(y - digit.y) < MAX_OFFSET * digit.height
+        and MIN_LEFT_OUT_HEIGHT * digit.height < height < MAX_LEFT_OUT_HEIGHT * digit.height
+        for digit in digits
+    )
+
+
+def has_space_before(line: list[LevelDigit]) -> list[bool]:
+    """Whether each digit of a line comes after a wide gap, and so starts a number."""
+    boxes = np.array([digit.box for digit in line])
     gaps = np.maximum(boxes[1:, 0] - boxes[:-1, 2], 0)
     height = np.median(boxes[:, 3] - boxes[:, 1])
     usual_gap = np.percentile(gaps, 25) if len(gaps) else 0  # a gap alone is never wide

@@ -1,6 +1,7 @@
 """What a model reads in a picture."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from photos.files import open_picture
-from photos.search import Digit, search
+from photos.search import Box, Digit, search
 
 # Maps float32 (n, 28, 28) in [0, 1] to probabilities (n, 10).
 Model = Callable[[np.ndarray], ArrayLike]
@@ -37,6 +38,7 @@ class Reading(NamedTuple):
     picture: Image.Image  # upright RGB, shrunk if it is large
     lines: list[list[Digit]]  # in reading order; a picture without writing has none
     probabilities: np.ndarray  # (n, 10), of all digits in reading order
+    left_out: Sequence[Box] = ()  # ink of about a digit's size that is not read
 
     @property
     def text(self) -> str:
@@ -95,6 +97,8 @@ class Reading(NamedTuple):
         hints = []
         if (pages := self.picture.info.get("pages", 1)) > 1:
             hints.append(f"only the first of {pages} pages or frames is read")
+        if self.left_out:
+            hints.append("not everything is read: see the dashed boxes in the plot")
         if len(self.digits) >= MIN_PRINT_DIGITS and self.unsure.mean() > MIN_PRINT_SHARE:
             hints.append("this looks like print or text; only handwritten digits are read")
         return hints
@@ -113,10 +117,12 @@ def read_picture(
 
 def read_images(images: Mapping[str, Image.Image], model: Model) -> list[Reading]:
     """Read images from `open_picture`, given by name, with one call of the model."""
-    lines_found = [search(image) for image in images.values()]
-    digits_found = [[digit for line in lines for digit in line] for lines in lines_found]
-    pixels = [digit.pixels for digits in digits_found for digit in digits]
+    found = [search(image, lambda x: np.asarray(model(x))) for image in images.values()]
+    digits = [[digit for line in writing.lines for digit in line] for writing in found]
+    pixels = [digit.pixels for digit in chain(*digits)]
     probabilities = np.asarray(model(np.stack(pixels))) if pixels else np.empty((0, 10))
-    parts = np.split(probabilities, np.cumsum(list(map(len, digits_found))))[:-1]
-    readings = zip(images, images.values(), lines_found, parts, strict=True)
-    return [Reading(*reading) for reading in readings]
+    parts = np.split(probabilities, np.cumsum(list(map(len, digits))))[:-1]
+    return [
+        Reading(name, image, writing.lines, part, writing.left_out)
+        for (name, image), writing, part in zip(images.items(), found, parts, strict=True)
+    ]

@@ -1,5 +1,7 @@
 """From a picture to its digits, by the steps in the other files."""
 
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +11,15 @@ from PIL import Image
 
 from photos.components import Components, find_components
 from photos.files import open_picture, resize
-from photos.grouping import group_components, has_space_before, order_lines, split_touching
+from photos.grouping import (
+    Classify,
+    group_components,
+    has_space_before,
+    is_beside,
+    order_lines,
+    part_marks,
+    split_touching,
+)
 from photos.ink import find_ink, find_sheet
 from photos.mnist_form import to_mnist
 
@@ -25,46 +35,65 @@ MIN_SCORE = 0.011  # of writing: weighted stroke length / longer side of the lev
 cv2.setNumThreads(1)  # more threads take longer on small images and save little on large ones
 
 
+Box = tuple[float, float, float, float]  # left, top, right, bottom in the picture's pixels
+
+
 class Digit(NamedTuple):
     """A digit found in a picture."""
 
-    box: tuple[float, float, float, float]  # left, top, right, bottom in the picture's pixels
+    box: Box
     pixels: np.ndarray  # float32 (28, 28) in [0, 1], white on black, in MNIST's form
     space_before: bool  # True if a wide gap comes before it, so that it starts a number
 
 
-def find_digits(picture: str | Path | Image.Image) -> list[list[Digit]]:
+class Writing(NamedTuple):
+    """What is written in a picture."""
+
+    lines: list[list[Digit]]  # in reading order
+    left_out: list[Box]  # ink of about a digit's size that is not read, such as a comma
+
+
+def find_writing(
+    picture: str | Path | Image.Image, classify: Classify | None = None
+) -> Writing:
     """Find the digits in a picture, dark on light or light on dark.
 
-    `picture` is an image of any mode and size, or a path. Returns the lines in reading order; a
-    picture without writing has none. The boxes are in pixels of `picture`, full-size and turned
-    upright. For a path, raises InputError as `read_image` does.
+    `picture` is an image of any mode and size, or a path. `classify` maps images (n, 28, 28) in
+    MNIST's form to probabilities (n, 10): digits that touch are cut where it is most confident.
+    A picture without writing has no lines. The boxes are in pixels of `picture`, full-size and
+    turned upright. For a path, raises InputError as `read_image` does.
     """
-    return search(open_picture(picture))
+    return search(open_picture(picture), classify)
 
 
-def search(image: Image.Image) -> list[list[Digit]]:
-    """Find the digits in an image from `open_picture`; see `find_digits`."""
+def search(image: Image.Image, classify: Classify | None) -> Writing:
+    """Find the digits in an image from `open_picture`; see `find_writing`."""
     grey = to_grey(image)
     margin = 1 + max(grey.shape) // 4 if max(grey.shape) < MARGIN_BELOW else 0
     if margin:
         grey = np.pad(grey, margin, constant_values=paper_at_frame(grey))
-    components = find_writing(grey)
+    components = find_best_level(grey)
     if components.score < MIN_SCORE:
-        return []
-    digits = group_components(components)
-    if len(digits) > 1:  # a digit alone may be a wide one
-        digits = split_touching(digits)
-    scale = max(grey.shape) / max(components.contrast.shape)
-    boxes = np.reshape([digit.box for digit in digits], (-1, 4))
-    in_picture = image.info["shrink_factor"] * (scale * boxes - margin).clip(0, image.size * 2)
-    return [
+        return Writing([], [])
+    digits, left_out = group_components(components)
+    lines = order_lines(split_touching(digits, classify))
+    lines, marks = zip(*map(part_marks, lines), strict=True)
+    left_out = [*left_out, *(mark.box for mark in chain(*marks))]
+    left_out += [box for box in components.cut_off if is_beside(box, list(chain(*lines)))]
+    factors = np.divide(grey.shape, components.contrast.shape)[::-1]
+
+    def in_picture(box: Sequence[float]) -> Box:
+        corners = (np.reshape(box, (2, 2)) * factors - margin).clip(0, image.size)
+        return tuple((image.info["shrink_factor"] * corners).ravel().tolist())
+
+    found = [
         [
-            Digit(tuple(in_picture[i].tolist()), to_mnist(digits[i].ink), space)
-            for i, space in zip(line, has_space_before(boxes[line]), strict=True)
+            Digit(in_picture(digit.box), to_mnist(digit.ink), space)
+            for digit, space in zip(line, has_space_before(line), strict=True)
         ]
-        for line in order_lines(boxes)
+        for line in lines
     ]
+    return Writing(found, list(map(in_picture, left_out)))
 
 
 def to_grey(image: Image.Image) -> np.ndarray:
@@ -90,7 +119,7 @@ def paper_at_frame(grey: np.ndarray) -> float:
     return float(np.median(frame[is_light == (is_light.mean() > 0.5)]))
 
 
-def find_writing(grey: np.ndarray) -> Components:
+def find_best_level(grey: np.ndarray) -> Components:
     """The components of the better polarity, on its best level.
 
     The scores of dark and of light ink are added up over the levels, and the higher sum wins:

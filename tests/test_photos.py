@@ -1,5 +1,6 @@
 """A person's own pictures: read from files, digits found, brought to MNIST's form."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,15 @@ from scipy import ndimage
 import benchmark
 import data
 from helpers import posix_only
-from photos import find_digits, find_files, read_picture
+from photos import find_files, find_writing, read_picture
 from photos.files import read_image
 
 RENDERED = Path(__file__).parent / "rendered"
+
+
+def find_digits(given):
+    """The lines found in a picture or in a file, without a network."""
+    return find_writing(given).lines
 
 
 def picture(grey):
@@ -578,3 +584,53 @@ def test_rendered_pictures_are_read(rendered):
 
 def test_nothing_is_read_in_rendered_pictures_without_writing(rendered):
     assert [read for text, read in rendered if not text] == ["", "", ""]
+
+
+# They were drawn from MNIST's test digits, one for each kind that people's pictures have.
+with open(RENDERED / "labels.csv", newline="") as file:
+    KINDS = {
+        row["file"]: row["digits"] for row in csv.DictReader(file) if "kind-" in row["file"]
+    }
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_picture_of_each_kind_is_read(trained_model, name):
+    writing = find_writing(RENDERED / "images" / name, lambda x: trained_model(x).numpy())
+    pixels = np.stack([digit.pixels for line in writing.lines for digit in line])
+    assert "".join(map(str, trained_model(pixels).numpy().argmax(axis=1))) == KINDS[name]
+
+
+def test_a_comma_is_left_out():
+    comma = on_paper((300, 900), [(160, 150, 150, 175)], 6, 0.9, 0.16)
+    writing = find_writing(picture(np.minimum(comma, rings((100, 100), (100, 180)))))
+    assert list(map(len, writing.lines)) == [2]
+    np.testing.assert_allclose(writing.left_out, [(146, 147, 164, 178)], atol=4)
+
+
+def test_a_digit_that_the_frame_cuts_off_is_left_out():
+    photo = with_grain(rings((100, 100), (100, 200), (100, 375), shape=(300, 400)))
+    writing = find_writing(picture(photo))
+    assert list(map(len, writing.lines)) == [2]
+    np.testing.assert_allclose(writing.left_out, [(375, 100, 400, 156)], atol=4)
+
+
+def test_a_much_larger_digit_is_left_out():
+    large = on_paper((300, 900), [(400, 20, 500, 20), (500, 20, 440, 280)], 6, 0.9, 0.16)
+    digits = rings((100, 100), (100, 160), (100, 220), (100, 280))
+    (box,) = find_writing(picture(np.minimum(digits, large))).left_out
+    np.testing.assert_allclose(box, (397, 17, 503, 283), atol=4)
+
+
+def test_what_the_network_is_sure_of_is_not_cut():
+    def sure_of_wide_ones(images):
+        wide = (images.max(axis=1) > 0.5).sum(axis=1) > (images.max(axis=2) > 0.5).sum(axis=1)
+        return np.where(wide, 0.99, 0.01)[:, np.newaxis]
+
+    touching = picture(rings((100, 100), (100, 138)))
+    assert list(map(len, find_digits(touching))) == [2]
+    assert list(map(len, find_writing(touching, sure_of_wide_ones).lines)) == [1]
+
+
+def test_a_jpeg_of_many_pixels_is_decoded_at_reduced_size(tmp_path):
+    Image.new("L", (12_000, 9_000)).save(tmp_path / "x.jpg")
+    assert read_image(tmp_path / "x.jpg").size == (1600, 1200)
