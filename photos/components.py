@@ -14,7 +14,7 @@ MAX_DRAWING_NOISE = 0.001  # of a picture drawn on a screen: photos have grain
 MAX_EDGE_SHARE = 0.5  # of the edge: a component that covers more is the background
 MIN_SIZE = 12  # pixels: longer side of a digit
 MIN_HEIGHT_TO_WIDTH = 0.45  # height / width of a digit
-MIN_HEIGHT_TO_STROKE = 6  # height / stroke width of digits that touch, in a flat component
+MIN_LENGTH_TO_WIDTH = 1.5  # stroke length / width of digits that touch: a line has 1
 # Area / squared stroke width: a blot has less than the first, a digit more than the second.
 MAX_BLOT_ELONGATION, MIN_ELONGATION = 2.0, 2.6
 # Area / squared depth of a digit; the depth is the distance of the innermost pixel from the
@@ -70,7 +70,7 @@ def find_cut_off(
 ) -> np.ndarray:
     """Which components (n,) are cut off by the paper's edge, or cover most of that edge.
 
-    A drawing, which has no grain, was made inside its frame, so that nothing is cut off.
+    A drawing, which has no grain, was made inside its frame: only lines along it are cut off.
     """
     side = min(labels.shape)
     edge = (ink.edge_distance > 0) & (ink.edge_distance <= 1 + MAX_EDGE_DISTANCE * side)
@@ -80,7 +80,8 @@ def find_cut_off(
     x, y = centers.astype(int).T
     near = ink.edge_distance[y, x] < MAX_CENTER_DISTANCE * side
     in_corner = ((boxes[:, :2] == 0) ^ (boxes[:, 2:] == labels.shape[::-1])).all(axis=1)
-    is_cut = (near | in_corner) & (ink.noise > MAX_DRAWING_NOISE)
+    is_through = ((boxes[:, :2] == 0) & (boxes[:, 2:] == labels.shape[::-1])).any(axis=1)
+    is_cut = (near | in_corner) & ((ink.noise > MAX_DRAWING_NOISE) | is_through)
     return (at_edge > 0) & (is_cut | is_background)
 
 
@@ -91,7 +92,7 @@ def have_shape_of_digit(
     width, height, area = stats[:, 2:].T
     elongation = area / stroke_width**2
     is_flat = height < MIN_HEIGHT_TO_WIDTH * width
-    is_flat &= height < MIN_HEIGHT_TO_STROKE * stroke_width
+    is_flat &= area / stroke_width < MIN_LENGTH_TO_WIDTH * width
     has_shape = (
         (np.maximum(width, height) >= MIN_SIZE) & ~is_flat & (elongation > MIN_ELONGATION)
     )
