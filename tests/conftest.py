@@ -56,6 +56,7 @@ def bundled_run(tmp_path_factory):
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "bundled_run"
     with contextlib.suppress(FileExistsError):
         folder.mkdir()
+        (folder / "matplotlibrc").write_text("text.usetex: True")  # must not matter
         result = run(ROOT / "train.py", cwd=folder)
         (folder / "unfinished").write_bytes(pickle.dumps(result))
         (folder / "unfinished").rename(folder / "result")
