@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
@@ -33,6 +34,7 @@ def run(*arguments, cwd, shell=None, **environment):
         "KERAS_HOME": str(cwd),
         "KERAS_BACKEND": "jax",  # whatever the user has set must not matter
         "https_proxy": "http://127.0.0.1:9",  # nothing listens there: refused at once
+        "MPLCONFIGDIR": matplotlib.get_cachedir(),  # finding all fonts again takes seconds
         "MPLBACKEND": "TkAgg",  # needs the display, which must not matter
         "DISPLAY": "",
         "WAYLAND_DISPLAY": "",
