@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 import data
-import model
 import plots
 import train
 from augmentation import RandomAugmentation, keras, tf
@@ -87,27 +86,24 @@ def test_saved_model_has_four_layers_and_needs_nothing_of_the_project(trained_fi
     assert modules.count("keras") == len(modules) >= len(layers)
 
 
-def test_validation_uses_no_test_image_and_a_seed_repeats_it(random_digits, tmp_path, capsys):
+def test_validation_uses_no_test_image(random_digits, tmp_path, capsys):
     unread = random_digits | {"x_test": random_digits["x_test"][:1], "y_test": np.array([0])}
     np.savez(tmp_path / "one.npz", **unread)
-    options = ["--data", str(tmp_path / "one.npz"), "--validation", "10", "--epochs", "1"]
-    options += ["--batch-size", "6000", "--no-augment"]
-    folders = [tmp_path / "new" / "newer", tmp_path]
-    for folder in folders:
-        assert train.main([*options, "--output", str(folder)]) == 0
-    first, again = map(saved_history, folders)
-    assert first == again
-    *_, metrics = map(saved_metrics, folders)
+    output = tmp_path / "new" / "newer"
+    options = ["--data", str(tmp_path / "one.npz"), "--output", str(output), "--epochs", "1"]
+    options += ["--validation", "10", "--batch-size", "6000", "--no-augment"]
+    assert train.main(options) == 0
+    metrics, (row,) = saved_metrics(output), saved_history(output)
     assert not [key for key in metrics if key.startswith("test")]
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "Data: one.npz, 30 training images, 10 validation images"
     assert lines[2].startswith("Training: 1 epoch of 10 batches")
-    assert f"; validation loss {first[0]['val_loss']:.4f}" in lines[3]
+    assert f"; validation loss {row['val_loss']:.4f}" in lines[3]
     assert lines[-1] == f"Validation Accuracy: {metrics['validation_accuracy']:.4f}"
 
     # The saved model is compiled, and gives what was measured on these images.
     x, y = random_digits["x_train"][30:], random_digits["y_train"][30:]
-    saved = keras.models.load_model(tmp_path / "model.keras")
+    saved = keras.models.load_model(output / "model.keras")
     loss, accuracy = saved.evaluate(x / 255, y, verbose=0)
     assert metrics["validation_loss"] == pytest.approx(loss, rel=1e-4)
     assert metrics["validation_accuracy"] == pytest.approx(accuracy)
@@ -118,29 +114,30 @@ def untrained_run(random_npz, tmp_path, monkeypatch):
     """Run train.py with options but without training; returns what it builds and plots."""
 
     def run(*options):
-        run.drawn = {}
+        given = SimpleNamespace(drawn={})
 
-        def fit(training_model, *_, **__):
-            run.training_model = training_model
+        def fit(training_model, batches, **_):
+            given.model, (given.batch, _) = training_model, next(iter(batches))
             return SimpleNamespace(history={key: [0.5] for key in HISTORY})
 
         def keep(path, *arguments):
-            run.drawn[path.stem.rpartition("-")[2]] = arguments  # without the temporary prefix
+            given.drawn[path.stem.rpartition("-")[2]] = arguments  # no temporary prefix
 
         monkeypatch.chdir(random_npz.parent)
         monkeypatch.setattr(keras.Sequential, "fit", fit)
+        monkeypatch.setattr(keras.Sequential, "evaluate", lambda *_, **__: (0.5, 0.5))
         monkeypatch.setattr(plots, "plot_training_curves", keep)
         monkeypatch.setattr(plots, "plot_confusion_matrix", keep)
         assert train.main(["--data", random_npz.name, "--output", str(tmp_path), *options]) == 0
-        run.metrics = saved_metrics(tmp_path)
-        return run
+        given.metrics = saved_metrics(tmp_path)
+        return given
 
     return run
 
 
 def test_default_run_augments_and_plots(untrained_run):
     run = untrained_run()
-    assert isinstance(run.training_model.layers[0], RandomAugmentation)
+    assert isinstance(run.model.layers[0], RandomAugmentation)
     assert run.metrics["ones_with_flag"] > 0
     assert run.drawn["training_curves"][1:] == ("test", "random.npz", True)
     matrix, title = run.drawn["confusion_matrix"]
@@ -152,39 +149,62 @@ def test_options_reach_the_training_and_the_metrics(untrained_run, random_npz, m
     monkeypatch.setattr(train, "MIN_EPOCH_IMAGES", 30)  # fewer than the 40 in the file
     given = "--learning-rate 0.02 --seed 3 --no-augment --epochs 4 --batch-size 8"
     run = untrained_run(*given.split())
-    built, metrics = run.training_model, run.metrics
+    assert run.batch.shape == (8, 28, 28)
     assert run.drawn["training_curves"][-1] is False
-    assert (built.jit_compile, built.steps_per_execution) == (True, 5)
-    built.optimizer.iterations.assign(2)  # the end of the rise, a tenth of 20 steps
-    assert float(built.optimizer.learning_rate) == pytest.approx(0.02)
-    keras.utils.set_random_seed(3)
-    same = model.build_training_model(model.build_model(), [])
-    np.testing.assert_array_equal(same.get_weights()[0], built.get_weights()[0])
+    assert (run.model.jit_compile, run.model.steps_per_execution) == (True, 5)
+    run.model.optimizer.iterations.assign(2)  # the end of the rise, a tenth of 20 steps
+    assert float(run.model.optimizer.learning_rate) == pytest.approx(0.02)
 
     versions = dict(tensorflow=tf.__version__, keras=keras.__version__, numpy=np.__version__)
     expected = dict(epochs=4, batch_size=8, learning_rate=0.02, augment=False, seed=3)
     expected |= dict(data=str(random_npz), dataset="random.npz", bundled_digits=False)
     expected |= dict(ones_with_flag=0, steps_per_epoch=5)
     expected["versions"] = versions | {"python": platform.python_version()}
-    assert expected == {key: metrics[key] for key in expected}
+    assert expected == {key: run.metrics[key] for key in expected}
+
+
+def test_a_seed_repeats_what_is_random(untrained_run):
+    def random_parts(seed):
+        """The first weights, the order of the images, and the images, some with flags."""
+        run = untrained_run("--seed", seed, "--batch-size", "40")
+        images = [image.tobytes() for image in run.batch.numpy()]
+        return run.model.layers[2].get_weights()[0].tobytes(), images, sorted(images)
+
+    first = random_parts("3")
+    assert first == random_parts("3")
+    for part, other in zip(first, random_parts("4"), strict=True):
+        assert part != other
 
 
 def test_interrupted_training_keeps_earlier_outputs(random_npz, tmp_path, monkeypatch, capfd):
-    def interrupt(*_):
+    def interrupt(*_, **__):
         raise KeyboardInterrupt
 
     (tmp_path / "model.keras").write_text("an earlier model")
-    monkeypatch.setattr(train, "print_epoch", interrupt)  # while Keras is at work
-    options = ["--data", str(random_npz), "--output", str(tmp_path), "--batch-size", "6000"]
-    assert train.main([*options, "--no-augment"]) == 130
+    monkeypatch.setattr(keras.Sequential, "fit", interrupt)
+    monkeypatch.setattr(keras.Sequential, "evaluate", lambda *_, **__: (0.5, 0.5))
+    assert train.main(["--data", str(random_npz), "--output", str(tmp_path)]) == 130
     assert capfd.readouterr().err == "train.py: interrupted\n"
     assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
     assert (tmp_path / "model.keras").read_text() == "an earlier model"
 
 
-def test_help_needs_no_tensorflow(tmp_path):
-    code = "import sys; sys.modules['keras'] = None; import predict, train; train.main(['-h'])"
-    assert "--learning-rate" in run("-c", code, cwd=tmp_path).stdout
+def test_help_and_wrong_paths_need_no_tensorflow(tmp_path):
+    code = """
+import sys
+sys.modules["keras"] = None  # now, importing it fails
+import predict, train
+train.main(["--data", "nowhere.npz"])
+predict.main(["note.jpg", "--model", __file__])
+train.main(["--help"])
+"""
+    (tmp_path / "program.py").write_text(code)
+    result = run("program.py", cwd=tmp_path)
+    assert result.stderr == (
+        "train.py: error: nowhere.npz: No such file or directory\n"
+        "predict.py: error: note.jpg: No such file or directory\n"
+    )
+    assert "--learning-rate" in result.stdout
 
 
 def test_default_run_on_mnist(mnist_npz, tmp_path, capfd):

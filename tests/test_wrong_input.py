@@ -6,7 +6,6 @@ Each table lists inputs, and a part of the expected message.
 import gzip
 import io
 import struct
-import zipfile
 
 import numpy as np
 import pytest
@@ -110,13 +109,10 @@ DAMAGED = "damaged, or no IDX file of bytes"
     [
         (struct.pack(">II", 2051, 20), DAMAGED),
         (struct.pack(">HBBI", 0, 9, 1, 20) + bytes(20), "wrong header"),  # signed bytes
-        (b"", DAMAGED),
         (LABELS + bytes(19), "cannot reshape array of size 19 into shape (20,)"),
         (LABELS + bytes(21), "cannot reshape array of size 21 into shape (20,)"),
-        (struct.pack(">II", 2049, 2**32 - 1), DAMAGED),
         (struct.pack(">II", 2049, 19) + bytes(19), "y_test has shape (19,)"),
         (gzip.compress(LABELS + bytes(20), mtime=0)[:-9], DAMAGED),
-        (b"\x1f\x8b\x08\x00 nonsense", DAMAGED),
     ],
 )
 def test_an_idx_file(check, folder, random_digits, raw, message):
@@ -141,13 +137,11 @@ def test_an_idx_file(check, folder, random_digits, raw, message):
         ("--draw --mistakes", "--draw cannot be used with PICTURE"),
         ("--draw --output drawing.png", "the window saves drawings under"),
         ("a.png --draw", "--draw cannot be used with PICTURE"),
-        ("a.png --mistakes", "PICTURE cannot be used with --count"),
         ("a.png --count 10", "PICTURE cannot be used with --count"),
         ("a.png --data digits.npz", "PICTURE cannot be used with --count"),
         ("a.png --output ./a.png", "--output would replace the picture ./a.png"),
         ("a.txt --csv ./a.txt", "--csv would replace the picture ./a.txt"),
         (". --output outputs/note.png", "--output would replace the picture outputs/note"),
-        ("outputs --csv outputs/note.png", "--csv must name a .csv, .txt file"),
         ("a.png", "a.png: No such file"),
         ("a.png b.png", "predict.py: error: a.png: No such file"),
         ("outputs/none", "outputs/none: a folder with no picture files in it"),
@@ -194,21 +188,12 @@ def png(*size, value=0, mode="L"):
     return file.getvalue()
 
 
-def zip_of_no_arrays():
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        for name in ("x_train", "y_train", "x_test", "y_test"):
-            archive.writestr(f"{name}.npy", b"not an array")
-    return file.getvalue()
-
-
 @pytest.mark.parametrize(
     ("name", "raw", "message"),
     [
         ("x.npz", b"", "damaged, or no .npz file in Keras's layout"),
         ("x.npz", lambda good: good[: len(good) // 2], "damaged, or no .npz file"),
         ("x.npz", lambda good: good[:5000] + b"\0\1" + good[5002:], "damaged, or no .npz"),
-        ("x.npz", zip_of_no_arrays(), "x_train has shape ()"),
         ("x.keras", lambda good: good[:30_000], "is not a usable Keras model"),
         ("x.png", b"a digit", "not a picture of a known format"),
         ("x.png", b"%PDF-1.7", "a PDF: export the page as PNG"),
@@ -220,13 +205,10 @@ def zip_of_no_arrays():
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_bytes_of_a_file(check, folder, trained_file, name, raw, message):
-    if callable(raw):
-        good = trained_file if name == "x.keras" else folder / "digits.npz"
-        raw = raw(good.read_bytes())
-    (folder / name).write_bytes(raw)
-    script, arguments = {
-        "x.npz": (train, ["--data", name]),
-        "x.keras": (predict, ["--data", "digits.npz", "--model", name]),
-        "x.png": (predict, ["--model", trained_file, name]),
+    script, arguments, good = {
+        "x.npz": (train, ["--data", name], folder / "digits.npz"),
+        "x.keras": (predict, ["--data", "digits.npz", "--model", name], trained_file),
+        "x.png": (predict, ["--model", trained_file, name], None),
     }[name]
+    (folder / name).write_bytes(raw(good.read_bytes()) if callable(raw) else raw)
     check(script, arguments, f"error: {name}", message)
