@@ -79,7 +79,8 @@ def test_reading_measures_all_pictures(tmp_path, capsys, trained_file, bundled_d
         assert count == "15"
         assert float(whole.removesuffix(" ± 0.00 %")) > 90
     assert rows["own, drawn"] == ["2", "100.00 ± 0.00 %", "100.00 ± 0.00 %"]
-    assert rows["rendered, no writing"][2] == "no digits"
+    assert rows["rendered, no writing"] == ["3", "100.00 ± 0.00 %", "no digits"]
+    assert float(rows["rendered, page"][2].split()[0]) > 90
 
 
 @pytest.mark.parametrize(

@@ -73,12 +73,6 @@ def test_one_of_two_data_sets_is_not_taken_at_random(tmp_path, random_digits):
         data.load_mnist(tmp_path)
 
 
-def test_hold_out_takes_the_last_training_images(random_digits):
-    held = data.hold_out(data.Mnist(*random_digits.values(), name="random"), 15)
-    x, y = random_digits["x_train"], random_digits["y_train"]
-    assert_same(held, dict(x_train=x[:25], y_train=y[:25], x_eval=x[25:], y_eval=y[25:]))
-
-
 def test_training_batches_are_all_images_once_in_each_of_many_random_orders(random_digits):
     x, y = random_digits["x_train"], np.arange(40)
 
