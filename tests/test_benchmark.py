@@ -53,6 +53,7 @@ QUICK = ("--no-augment", "--epochs", "1", "--batch-size", "6000")
         (benchmark.follow_recipe, (7,), {"validation": 6, "test": 20, "seconds": 100}),
     ],
 )
+@pytest.mark.usefixtures("without_xla")
 def test_each_run_trains(random_npz, monkeypatch, function, options, limits):
     monkeypatch.setattr(augmentation, "FINAL_STRENGTH", augmentation.FINAL_STRENGTH)
     monkeypatch.setattr(benchmark, "EPOCHS", 1)

@@ -86,6 +86,7 @@ def test_saved_model_has_four_layers_and_needs_nothing_of_the_project(trained_fi
     assert modules.count("keras") == len(modules) >= len(layers)
 
 
+@pytest.mark.usefixtures("without_xla")
 def test_validation_uses_no_test_image(random_digits, tmp_path, capsys):
     unread = random_digits | {"x_test": random_digits["x_test"][:1], "y_test": np.array([0])}
     np.savez(tmp_path / "one.npz", **unread)

@@ -45,7 +45,8 @@ def check(folder, capsys):
         assert status == 2
         for message in messages:
             assert message in complaint
-        # One line, the last; above it is at most argparse's usage or what is wrong with images.
+        # One line; above it is at most argparse's usage.
+        assert complaint.startswith(("usage: ", f"{script.__name__}.py: error: "))
         _, error = complaint.split(": error: ")
         assert error.index("\n") == len(error) - 1
         assert "Traceback" not in complaint
@@ -141,16 +142,16 @@ def test_an_idx_file(check, folder, random_digits, raw, message):
         ("a.png --data digits.npz", "PICTURE cannot be used with --count"),
         ("a.png --output ./a.png", "--output would replace the picture ./a.png"),
         ("a.txt --csv ./a.txt", "--csv would replace the picture ./a.txt"),
-        (". --output outputs/note.png", "--output would replace the picture outputs/note"),
+        ("scans --output scans/note.png", "--output would replace the picture scans/note"),
         ("a.png", "a.png: No such file"),
         ("a.png b.png", "predict.py: error: a.png: No such file"),
         ("outputs/none", "outputs/none: a folder with no picture files in it"),
     ],
 )
 def test_options_of_predict(check, folder, trained_file, arguments, message):
-    (folder / "outputs" / "none").mkdir()
-    (folder / "outputs" / "note.png").touch()
-    (folder / "saved").mkdir()
+    for name in ("outputs/none", "saved", "scans"):
+        (folder / name).mkdir()
+    (folder / "scans" / "note.png").touch()
     (folder / "saved" / "saved_model.pb").touch()
     given = arguments.split()
     data = ["--data", "digits.npz"] if given[0][:2] == "--" and "--draw" not in given else []
