@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from data import Mnist, hold_out, load_mnist, normalize, training_batches
-from photos import read_picture
+from photos import find_digits
 
 EPOCHS, STEPS = 10, 60_000 // 128  # of train.py: epochs, and steps of an epoch
 
@@ -131,14 +131,9 @@ def compiled_loop(
 ) -> tuple[Any, float]:
     """Train as train.py does, with some of its steps left out."""
     import augmentation
-    from model import (
-        build_model,
-        build_training_model,
-        fold_batch_normalization,
-        keras,
-        learning_rate_schedule,
-    )
+    import model as network
 
+    keras = network.keras
     keras.utils.set_random_seed(seed)
     x_train, layers = mnist.x_train, []
     if flagged:
@@ -147,10 +142,10 @@ def compiled_loop(
         augmentation.FINAL_STRENGTH = 1
     if augmented:
         layers = [augmentation.RandomAugmentation(EPOCHS * STEPS)]
-    model = learner = build_model()
+    model = learner = network.build_model()
     if normalized:
-        learner = build_training_model(model, layers)
-    rate = learning_rate_schedule(0.01, EPOCHS * STEPS) if scheduled else 0.001
+        learner = network.build_training_model(model, layers)
+    rate = network.learning_rate_schedule(0.01, EPOCHS * STEPS) if scheduled else 0.001
     evaluation = normalize(mnist.x_eval), mnist.y_eval
     start = time.perf_counter()
     learner.compile(
@@ -173,45 +168,63 @@ def compiled_loop(
     )
     seconds = time.perf_counter() - start
     if normalized:
-        fold_batch_normalization(learner, model)
+        network.fold_batch_normalization(learner, model)
     return model, seconds
 
 
-def measure_recipe(path: str, seeds: int = 5) -> None:
-    """Take the steps of RECIPE in turn, a seed after the other, and print their table."""
-    names = [LOOP, *RECIPE]
-    results: list[list[dict]] = [[] for _ in names]
-    for seed in range(seeds):
-        for count, name in enumerate(names):
-            results[count].append(in_fresh_process(follow_recipe, path, seed, count))
-            print(name, seed, results[count][-1], file=sys.stderr)
+def in_turn(runs: dict[str, tuple], path: str) -> dict[str, list[dict]]:
+    """The results of each run, by its name; the runs take turns, a seed after the other.
+
+    Of each run: how many seeds, a function, and its arguments after path and seed.
+    """
+    results: dict[str, list[dict]] = {name: [] for name in runs}
+    for seed in range(max(seeds for seeds, *_ in runs.values())):
+        for name, (seeds, function, *options) in runs.items():
+            if seed < seeds:
+                results[name].append(in_fresh_process(function, path, seed, *options))
+                print(name, seed, results[name][-1], file=sys.stderr)
+    return results
+
+
+def measure_recipe(path: str) -> None:
+    """Take the steps of RECIPE and print their table."""
+    names = [LOOP, *(f"+ {step}" for step in RECIPE)]
+    results = in_turn({name: (5, follow_recipe, n) for n, name in enumerate(names)}, path)
     print("| step | validation errors | test errors | time |\n|---|---|---|---|")
-    for count, (name, runs) in enumerate(zip(names, results, strict=True)):
+    for name, runs in results.items():
         validation, test, seconds = (
             [run[key] for run in runs] for key in ("validation", "test", "seconds")
         )
         print(
-            f"| {'+ ' if count else ''}{name} "
+            f"| {name} "
             f"| {statistics.mean(validation):.0f} ± {statistics.stdev(validation):.0f} "
             f"| {statistics.mean(test):.0f} ± {statistics.stdev(test):.0f} "
             f"| {statistics.mean(seconds):.1f} s |"
         )
 
 
-def mnist_images(path: str) -> Iterator[tuple[str, str, Image.Image]]:
-    """The images of MNIST's test set as pictures.
-
-    Each comes with the name of its row in the table and its true digits.
-    """
-    mnist = load_mnist(path)
-    for image, label in zip(mnist.x_eval, mnist.y_eval.astype(str), strict=True):
-        yield "MNIST's test set, as pictures", label, Image.fromarray(image)
+def measure_training(path: str) -> None:
+    """Take RUNS and print their table. The ratio is to the loop's time over the same seeds."""
+    results = in_turn(RUNS, path)
+    print("| run | seeds | test accuracy | time | ratio |\n|---|---|---|---|---|")
+    for name, runs in results.items():
+        accuracy = mean_and_deviation([100 * run["test_accuracy"] for run in runs])
+        seconds, loop_seconds = (
+            statistics.mean(run["train_seconds"] for run in rows)
+            for rows in (runs, results[LOOP][: len(runs)])
+        )
+        ratio = seconds / loop_seconds
+        print(f"| {name} | {len(runs)} | {accuracy} | {seconds:.1f} s | {ratio:.2f} |")
+    versions = results["train.py"][0]["versions"].items()
+    software = ", ".join(f"{name} {version}" for name, version in versions)
+    print(f"\n{software}; {multiprocessing.cpu_count()} processors")
 
 
 def labelled_pictures(folder: str | Path) -> Iterator[tuple[str, str, Path]]:
-    """The pictures in `folder`/images that `folder`/labels.csv names, as `mnist_images`.
+    """The pictures in `folder`/images that `folder`/labels.csv names.
 
-    The columns are file, digits or label (spaces do not count), and kind.
+    Each comes with the name of its row in the table and its true digits. The file's columns are
+    file, digits or label (spaces do not count), and kind.
     """
     with open(Path(folder, "labels.csv"), newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
@@ -229,8 +242,11 @@ def reading_accuracy(path: str, models: list[str], folders: list[str]) -> list[s
     texts = "".join(mnist.y_eval.astype(str))
     given = [read_text(network(normalize(mnist.x_eval))) for network in networks]
     results = {"MNIST's test set, given directly": list(zip(texts, *given, strict=True))}
-    for kind, text, picture in chain(mnist_images(path), *map(labelled_pictures, folders)):
-        read = [read_text(read_picture(picture, net).probabilities) for net in networks]
+    name = "MNIST's test set, as pictures"
+    as_pictures = zip(repeat(name), texts, map(Image.fromarray, mnist.x_eval), strict=False)
+    for kind, text, picture in chain(as_pictures, *map(labelled_pictures, folders)):
+        pixels = [digit.pixels for line in find_digits(picture) for digit in line]
+        read = [read_text(net(np.stack(pixels))) if pixels else "" for net in networks]
         results.setdefault(kind, []).append((text, *read))
     rows = ["| pictures | count | read whole | digits right |", "|---|---|---|---|"]
     for kind, pictures in results.items():
@@ -273,40 +289,6 @@ def in_fresh_process(function: Callable, *arguments: Any) -> Any:
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn) as process:
         return process.submit(function, *arguments).result()
-
-
-def table(results: dict[str, list[dict]]) -> str:
-    """The results in Markdown. The ratio is to the loop's mean time over the same seeds."""
-    lines = [
-        "| run | seeds | test accuracy | time | ratio |",
-        "|---|---|---|---|---|",
-    ]
-    for name, runs in results.items():
-        accuracy = mean_and_deviation([100 * run["test_accuracy"] for run in runs])
-        seconds, loop_seconds = (
-            statistics.mean(run["train_seconds"] for run in rows)
-            for rows in (runs, results[LOOP][: len(runs)])
-        )
-        lines.append(
-            f"| {name} | {len(runs)} | {accuracy} | {seconds:.1f} s "
-            f"| {seconds / loop_seconds:.2f} |"
-        )
-    return "\n".join(lines)
-
-
-def measure_training(path: str) -> None:
-    """Take the runs in turn, a seed after the other, and print their table."""
-    results: dict[str, list[dict]] = {name: [] for name in RUNS}
-    for seed in range(max(seeds for seeds, *_ in RUNS.values())):
-        for name, (seeds, function, *options) in RUNS.items():
-            if seed < seeds:
-                metrics = in_fresh_process(function, path, seed, *options)
-                results[name].append(metrics)
-                print(name, seed, metrics, file=sys.stderr)
-    print(table(results))
-    versions = results["train.py"][0]["versions"].items()
-    software = ", ".join(f"{name} {version}" for name, version in versions)
-    print(f"\n{software}; {multiprocessing.cpu_count()} processors")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

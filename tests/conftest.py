@@ -56,6 +56,7 @@ def bundled_run(tmp_path_factory):
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "bundled_run"
     with contextlib.suppress(FileExistsError):
         folder.mkdir()
+        (folder / "matplotlibrc").write_text("text.usetex: True")  # must not matter
         result = run(ROOT / "train.py", cwd=folder)
         (folder / "unfinished").write_bytes(pickle.dumps(result))
         (folder / "unfinished").rename(folder / "result")
@@ -77,3 +78,12 @@ def trained_model(trained_file):
     from model import load_model  # here: TensorFlow takes seconds to import
 
     return load_model(trained_file)
+
+
+@pytest.fixture
+def without_xla(monkeypatch):
+    """Train without XLA: compiling a step takes seconds, and `bundled_run` has it."""
+    import keras
+
+    never = property(lambda _: False, lambda *_: None)
+    monkeypatch.setattr(keras.Sequential, "jit_compile", never)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
@@ -27,11 +28,13 @@ def run(*arguments, cwd, shell=None, **environment):
     """
     command = [sys.executable, *map(str, arguments)]
     # Importing model.py has set some variables here. In the new process, it must set them.
-    own = {k: v for k, v in os.environ.items() if not k.startswith(("TF_", "KERAS_"))}
+    own = {k: v for k, v in os.environ.items() if not k.startswith("TF_")}
     user = {
         "HOME": str(cwd),
         "KERAS_HOME": str(cwd),
+        "KERAS_BACKEND": "jax",  # whatever the user has set must not matter
         "https_proxy": "http://127.0.0.1:9",  # nothing listens there: refused at once
+        "MPLCONFIGDIR": matplotlib.get_cachedir(),  # finding all fonts again takes seconds
         "MPLBACKEND": "TkAgg",  # needs the display, which must not matter
         "DISPLAY": "",
         "WAYLAND_DISPLAY": "",
@@ -48,23 +51,20 @@ def run(*arguments, cwd, shell=None, **environment):
     )
 
 
-def short_run(path, output):
-    """Arguments for two epochs of few steps. Without augmentation they start faster."""
-    options = ["--epochs", "2", "--batch-size", "600", "--no-augment"]
-    return ["--data", str(path), "--output", str(output), *options]
-
-
-def reading_of(*lines, confidences=None, name="note.jpg", size=(400, 300), picture=None):
-    """A Reading of `lines` of text, whose digits stand in a grid of 40 x 60 pixels."""
+def reading_of(
+    *lines, confidences=None, name="note.jpg", size=(400, 300), picture=None, boxes=None
+):
+    """A Reading of `lines` of text, by default in a grid of 40 x 60 pixels."""
     rows, answers = [], []
     for row, line in enumerate(lines):
         rows.append([])
         for word_number, word in enumerate(line.split()):
             for position, answer in enumerate(word):
-                column = len(rows[-1])
+                column, number = len(rows[-1]), len(answers)
                 box = (40 * column + 5, 60 * row + 5, 40 * column + 30, 60 * row + 50)
-                pixels = np.full((28, 28), 0.9 - 0.01 * len(answers), np.float32)
-                rows[-1].append(Digit(box, pixels, word_number > 0 and position == 0))
+                pixels = np.full((28, 28), 0.9 - 0.01 * number, np.float32)
+                space = word_number > 0 and position == 0
+                rows[-1].append(Digit(boxes[number] if boxes else box, pixels, space))
                 answers.append(int(answer))
     shares = np.array([0.95] * len(answers) if confidences is None else confidences)[:, None]
     best = np.eye(10)[answers]

@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 import augmentation
-from augmentation import RandomAugmentation, keras, tf
+from augmentation import RandomAugmentation, add_flags, keras, tf
 
 
 @pytest.fixture
@@ -15,32 +15,26 @@ def images():
     return np.random.default_rng(0).random((5, 28, 28), np.float32)
 
 
-PARAMETERS = ("angle", "shear", "zoom_y", "zoom_x", "shift_y", "shift_x")
-
-
 @pytest.fixture
 def augment(monkeypatch, images):
-    """Augment `images` with the values that the test chooses; others are 0."""
+    """Augment `images` with given values: six of the affine map, one of all elastic points."""
 
     def greatest(shape, _seed, minval, maxval, alg):
         return tf.fill(shape, maxval)
 
-    def augment(elastic=0, **chosen):
+    def augment(affine, elastic):
         monkeypatch.setattr(tf.random, "stateless_uniform", greatest)
         layer = RandomAugmentation(steps=10)
-        ranges = [chosen.get(name, 0) for name in PARAMETERS] + 50 * [elastic]
-        layer.ranges = np.array(ranges, np.float32)
+        layer.ranges = np.array([*affine, *50 * [elastic]], np.float32)
         return layer(images, training=True).numpy()
 
     return augment
 
 
-@pytest.mark.parametrize("parameters", [["shift_y", "shift_x"], ["elastic"]])
 @pytest.mark.parametrize("pixels", [0, 1, -2, 100])
-def test_displacement_by_whole_pixels_shifts_the_array(images, augment, parameters, pixels):
-    augmented = augment(**dict.fromkeys(parameters, pixels))
+def test_elastic_displacement_by_whole_pixels_shifts_the_array(images, augment, pixels):
     expected = ndimage.shift(images, (0, -pixels, -pixels), order=0)
-    np.testing.assert_allclose(augmented, expected, atol=1e-4)
+    np.testing.assert_allclose(augment(6 * [0], pixels), expected, atol=1e-4)
 
 
 def test_affine_map_is_zoom_after_rotation_after_shear(images, augment):
@@ -54,9 +48,7 @@ def test_affine_map_is_zoom_after_rotation_after_shear(images, augment):
         ndimage.affine_transform(image, matrix, offset, order=1, mode="grid-constant")
         for image in images
     ]
-    augmented = augment(
-        angle=angle, shear=-0.12, zoom_y=0.12, zoom_x=-0.14, shift_y=1.6, shift_x=-1.8
-    )
+    augmented = augment([angle, -0.12, 0.12, -0.14, 1.6, -1.8], 0)
     np.testing.assert_allclose(augmented, expected, atol=1e-4)
 
 
@@ -94,14 +86,14 @@ def test_elastic_distortion_is_smooth_and_within_its_range():
         """How far along the ramp pixels are read; always with the same draws."""
         keras.utils.set_random_seed(0)
         layer = RandomAugmentation(steps=1)
-        layer.ranges = np.array(6 * [0] + 50 * [2], np.float32)
+        layer.ranges[:6] = 0
         return (layer(ramp, training=True).numpy() - ramp)[:, 4:-4, 4:-4]
 
     ramp = np.tile(np.arange(28, dtype=np.float32), (200, 28, 1))
     moved, moved_down = displacement(ramp), displacement(ramp.transpose(0, 2, 1))
-    assert 1.5 < np.abs(moved).max() < 2 * 1.6  # bicubic interpolation overshoots a little
-    assert np.abs(np.diff(moved, axis=1)).max() < 1.2
-    assert np.abs(np.diff(moved, axis=2)).max() < 1.2
+    assert 0.9 < np.abs(moved).max() < 1.2 * 1.6  # bicubic interpolation overshoots a little
+    assert np.abs(np.diff(moved, axis=1)).max() < 0.7
+    assert np.abs(np.diff(moved, axis=2)).max() < 0.7
     assert moved_down.std() == pytest.approx(moved.std(), rel=0.1)
     assert abs(np.corrcoef(moved.ravel(), moved_down.ravel())[0, 1]) < 0.1
 
@@ -114,40 +106,44 @@ def upright_ones(count, slant=0):
     return np.repeat(np.uint8(one)[np.newaxis], count, axis=0)
 
 
-@pytest.fixture
+ONES = upright_ones(2000)
+SHORT = ONES * np.uint8(np.arange(28) < 10)[:, np.newaxis]
+
+
+@pytest.fixture(scope="module")
 def flagged():
-    ones = upright_ones(2000)
-    flagged, _ = augmentation.add_flags(ones, np.ones(2000), seed=0)
-    return ones, flagged
+    """The ones that got a flag."""
+    return with_flag(ONES)
 
 
-def changed(before, after):
-    return (before != after).any(axis=(1, 2))
+def with_flag(ones):
+    drawn, count = add_flags(ones, np.ones(len(ones)), seed=0)
+    changed = drawn[(drawn != ones).any(axis=(1, 2))]
+    assert len(changed) == count
+    return changed
 
 
-def test_flags_are_drawn_on_a_share_of_the_ones_and_on_nothing_else(flagged):
-    ones, drawn = flagged
-    assert changed(ones, drawn).mean() == pytest.approx(augmentation.FLAG_SHARE, abs=0.02)
-    assert augmentation.add_flags(ones, np.ones(2000), seed=0)[1] == changed(ones, drawn).sum()
-    sevens, count = augmentation.add_flags(ones, np.full(2000, 7), seed=0)
-    np.testing.assert_array_equal(sevens, ones)
+def test_flags_are_drawn_on_a_share_of_the_ones(flagged):
+    assert len(flagged) / len(ONES) == pytest.approx(augmentation.FLAG_SHARE, abs=0.02)
+    np.testing.assert_array_equal(with_flag(ONES), flagged)  # a seed repeats them
+    other, _ = add_flags(ONES, np.ones(2000), seed=1)
+    assert (other != add_flags(ONES, np.ones(2000), seed=0)[0]).any()
+
+
+@pytest.mark.parametrize(
+    ("images", "label"), [(ONES, 7), (ONES // 3, 1), (0 * ONES, 1), (SHORT, 1)]
+)
+def test_other_digits_and_ones_without_a_clear_stem_stay(images, label):
+    _, count = add_flags(images, np.full(len(images), label), seed=0)
     assert count == 0
 
 
-def test_a_seed_repeats_the_flags(flagged):
-    ones, drawn = flagged
-    again, _ = augmentation.add_flags(ones, np.ones(2000), seed=0)
-    np.testing.assert_array_equal(again, drawn)
-    assert (augmentation.add_flags(ones, np.ones(2000), seed=1)[0] != drawn).any()
-
-
 def test_flags_point_down_to_the_left_and_feet_to_both_sides(flagged):
-    ones, drawn = flagged
-    drawn = drawn[changed(ones, drawn)] > 128
-    reach = [np.ptp(np.nonzero(row.any(axis=0))) for row in drawn[:, 20:].any(axis=1)[:, None]]
-    has_foot = np.array(reach) > 5
+    ink = flagged > 128
+    feet = [np.ptp(np.nonzero(row)) for row in ink[:, 20:].any(axis=1)]
+    has_foot = np.array(feet) > 5
     assert has_foot.mean() == pytest.approx(augmentation.FOOT_SHARE, abs=0.1)
-    for one in drawn[~has_foot]:
+    for one in ink[~has_foot]:
         stem = np.median(np.nonzero(one[16:])[1])
         _, columns = np.nonzero(one[:16])
         assert columns.max() <= stem + 2
@@ -155,22 +151,12 @@ def test_flags_point_down_to_the_left_and_feet_to_both_sides(flagged):
 
 
 def test_flags_keep_the_centre_of_mass(flagged):
-    ones, drawn = flagged
-    expected = ndimage.center_of_mass(ones[0])
-    for image in drawn[changed(ones, drawn)]:
+    expected = ndimage.center_of_mass(ONES[0])
+    for image in flagged:
         np.testing.assert_allclose(ndimage.center_of_mass(image), expected, atol=0.51)
 
 
 def test_a_flag_stands_away_from_a_slanted_stem():
     ones = upright_ones(200, slant=14)
-    drawn, _ = augmentation.add_flags(ones, np.ones(200), seed=0)
-    added = [
-        (image > 128).sum() - (ones[0] > 128).sum() for image in drawn[changed(ones, drawn)]
-    ]
+    added = [(one > 128).sum() - (ones[0] > 128).sum() for one in with_flag(ones)]
     assert min(added) > 3
-
-
-@pytest.mark.parametrize("without_stem", [upright_ones(99) // 3, 0 * upright_ones(99)])
-def test_ones_without_a_clear_stem_stay(without_stem):
-    _, count = augmentation.add_flags(without_stem, np.ones(99), seed=0)
-    assert count == 0

@@ -38,14 +38,27 @@ def predict_main(tmp_path, capsys, trained_file):
     return call
 
 
+@pytest.fixture
+def plotted(monkeypatch):
+    """What is given to be plotted, in place of a picture."""
+    given = []
+
+    def plot(path, *arguments):
+        path.touch()
+        given.extend(arguments)
+
+    monkeypatch.setattr(predict, "plot_predictions", plot)
+    monkeypatch.setattr(predict, "plot_readings", plot)
+    return given
+
+
 def read_csv(path):
     with open(path) as file:
         return list(csv.DictReader(file))
 
 
-def test_mistakes(predict_main, tmp_path, monkeypatch, trained_model, bundled_digits):
-    drawn, table = [], tmp_path / "t.csv"
-    monkeypatch.setattr(predict, "plot_predictions", lambda *given: drawn.extend(given[1:]))
+def test_mistakes(predict_main, tmp_path, plotted, trained_model, bundled_digits):
+    table = tmp_path / "t.csv"
     status, printed = predict_main("--mistakes", "--count", 4, "--csv", table)
     assert status == 0
     assert printed.out.count("wrong: true digit") == 4
@@ -54,11 +67,11 @@ def test_mistakes(predict_main, tmp_path, monkeypatch, trained_model, bundled_di
     sureness = np.where(y_pred == y_true, 0, probabilities.max(axis=1))
     worst = np.argsort(-sureness)[:4]
     images = data.normalize(bundled_digits.x_eval[worst])
-    for given, expected in zip(
-        drawn, (images, y_pred[worst], sureness[worst], y_true[worst]), strict=False
-    ):
-        np.testing.assert_allclose(given, expected, rtol=1e-4)
-    assert drawn[4] == "Most confident mistakes in the 1,000 test images of the bundled digits"
+    *arrays, title = plotted
+    expected = images, y_pred[worst], sureness[worst], y_true[worst]
+    for array, values in zip(arrays, expected, strict=True):
+        np.testing.assert_allclose(array, values, rtol=1e-4)
+    assert title == "Most confident mistakes in the 1,000 test images of the bundled digits"
     rows = read_csv(table)
     assert list(rows[0]) == ["picture", "digits", "confidence", "true digit"]
     for row, i in zip(rows, worst, strict=True):
@@ -67,27 +80,15 @@ def test_mistakes(predict_main, tmp_path, monkeypatch, trained_model, bundled_di
 
 
 def test_few_images_without_mistakes(
-    predict_main, tmp_path, trained_model, random_digits, monkeypatch
+    predict_main, tmp_path, trained_model, random_digits, plotted
 ):
-    drawn = []
     file, images = tmp_path / "few.npz", random_digits["x_test"][:5]
     y_pred = trained_model(data.normalize(images)).numpy().argmax(axis=1)
     np.savez(file, **random_digits | {"x_test": images, "y_test": y_pred})
-    monkeypatch.setattr(predict, "plot_predictions", lambda *given: drawn.extend(given))
     assert predict_main("--data", file)[0] == 0  # fewer than 10 are shown
-    assert (len(drawn[1]), drawn[-1]) == (5, "Test images of few.npz")
+    assert (len(plotted[0]), plotted[-1]) == (5, "Test images of few.npz")
     _, printed = predict_main("--mistakes", "--data", file)
     assert printed.err.endswith("error: no mistakes to show: all 5 are read correctly\n")
-
-
-def written(*lines):
-    """A picture of lines of digits (n, 28, 28), dark on light, at twice their size."""
-    page = np.zeros((40 * len(lines) + 20, 30 * len(lines[0]) + 20), np.uint8)
-    for row, line in enumerate(lines):
-        for column, digit in enumerate(line):
-            top, left = 10 + 40 * row, 10 + 30 * column
-            page[top : top + 28, left : left + 28] = digit
-    return Image.fromarray(255 - page).resize((2 * page.shape[1], 2 * page.shape[0]))
 
 
 @pytest.fixture
@@ -96,24 +97,13 @@ def own(tmp_path, bundled_digits):
     folder = tmp_path / "own"
     folder.mkdir()
     for number, digit in enumerate(bundled_digits.x_eval[:10], start=1):
-        written([digit]).save(folder / f"{number}.png")
+        Image.fromarray(255 - np.pad(digit, 10)).resize((96, 96)).save(folder / f"{number}.png")
     return folder
 
 
-@pytest.fixture
-def plotted(monkeypatch):
-    """The readings given to be plotted, in place of a picture, and the title."""
-    given = []
-
-    def plot(path, readings, title):
-        path.touch()
-        given.extend((readings, title))
-
-    monkeypatch.setattr(predict, "plot_readings", plot)
-    return given
-
-
-def test_own_images_are_read_in_natural_order(predict_main, own, tmp_path, bundled_digits):
+def test_own_images_are_read_in_natural_order(
+    predict_main, own, tmp_path, bundled_digits, plotted
+):
     table = tmp_path / "t.csv"
     (own / "notes.txt").touch()
     status, printed = predict_main(own, "--csv", table)
@@ -123,51 +113,33 @@ def test_own_images_are_read_in_natural_order(predict_main, own, tmp_path, bundl
     assert [row["picture"] for row in rows] == [f"{own}/{n}.png" for n in range(1, 11)]
     y_true = map(str, bundled_digits.y_eval)
     assert sum(row["digits"] == y for row, y in zip(rows, y_true, strict=False)) >= 9
-    lines = printed.out.splitlines()
-    assert lines[0].startswith(f"{own}/1.png  {rows[0]['digits']}  ")
-    assert lines[-1] == f"Saved {tmp_path / 'p.PNG'} and {table}"
-    assert len(lines) == 11
-    assert (tmp_path / "p.PNG").exists()
+    *lines, last = printed.out.splitlines()
+    expected = [
+        f"{row['picture']}  {row['digits']}  {float(row['confidence']):.1%}".replace("%", " %")
+        for row in rows
+    ]
+    assert [line.partition("  unsure")[0] for line in lines] == expected
+    assert last == f"Saved {tmp_path / 'p.PNG'} and {table}"
+    readings, title = plotted
+    assert [reading.name for reading in readings] == [row["picture"] for row in rows]
+    assert title == "Digits found and, below, as the network sees them"
 
 
-def test_a_page_is_read_line_by_line(predict_main, trained_model, tmp_path, bundled_digits):
-    probabilities = trained_model(data.normalize(bundled_digits.x_eval)).numpy()
-    sure = np.flatnonzero(probabilities.max(axis=1) > 0.99)[:12]
-    lines = bundled_digits.x_eval[sure].reshape(2, 6, 28, 28)
-    written(*lines).save(tmp_path / "note.png")
-    status, printed = predict_main(tmp_path / "note.png", "--csv", tmp_path / "t.csv")
-    text = "".join(map(str, bundled_digits.y_eval[sure]))
-    (row,) = read_csv(tmp_path / "t.csv")
-    assert (status, row["digits"]) == (0, f"{text[:6]} / {text[6:]}")
-    share = 100 * float(row["confidence"])
-    assert printed.out.startswith(f"{tmp_path}/note.png  {row['digits']}  {share:.1f} %")
+def test_second_guesses_of_unsure_digits_are_printed():
+    reading = reading_of("377", confidences=[0.6, 0.95, 0.7], name="a.png")
+    guesses = "unsure of digit no. 1: 3, perhaps 4; digit no. 3: 7, perhaps 8"
+    assert predict.describe(reading) == f"a.png  377  39.9 %  {guesses}"
 
 
-@pytest.mark.parametrize(
-    ("confidences", "line"),
-    [
-        ([0.992, 0.95], "a.png  37  94.2 %"),
-        ([0.95, 0.7], "a.png  37  66.5 %  unsure of digit no. 2: 7, perhaps 8"),
-        (
-            [0.6, 0.7],
-            "a.png  37  42.0 %  unsure of digit no. 1: 3, perhaps 4; digit no. 2: 7, perhaps 8",
-        ),
-    ],
-)
-def test_line_printed_of_a_picture(confidences, line):
-    reading = reading_of("37", confidences=confidences, name="a.png")
-    assert predict.describe(reading) == line
-
-
-def test_unreadable_images_do_not_stop_the_others(predict_main, own, tmp_path, bundled_digits):
+def test_unreadable_images_do_not_stop_the_others(predict_main, own, tmp_path):
     table = tmp_path / "t.csv"
+    pages = [Image.open(own / f"{number}.png") for number in (1, 2, 3, 4)]
+    pages[0].save(own / "5.tif", save_all=True, append_images=pages[1:])
     (own / "2.png").write_bytes((own / "2.png").read_bytes()[:300])
     (own / "3.png").write_text("not an image")
     Image.new("L", (100, 100), "white").save(own / "4.png")
     for number in range(6):
         (own / f"{number}.txt").write_text("named, and left out")
-    pages = [written([digit]) for digit in bundled_digits.x_eval[:3]]
-    pages[0].save(own / "5.tif", save_all=True, append_images=pages[1:])
     # The option stands between the pictures, as it may.
     status, printed = predict_main(own, "--csv", table, "nowhere.png")
     assert status == 2
@@ -175,7 +147,7 @@ def test_unreadable_images_do_not_stop_the_others(predict_main, own, tmp_path, b
     named = "0.txt, 1.txt, 2.txt, 3.txt, 4.txt, ..."
     assert others == f"warning: left out 6 files of other types: {named}"
     bad = [*(f"{own}/{n}.png" for n in (2, 3, 4)), "nowhere.png"]
-    complaint = f"warning: {own}/5.tif: only the first of 3 pages or frames is read"
+    complaint = f"warning: {own}/5.tif: only the first of 4 pages or frames is read"
     complaints.remove(complaint)
     assert sorted(line.split(": ")[1] for line in complaints) == sorted(bad)
     assert f"warning: {own}/4.png: no digit found" in complaints
@@ -185,10 +157,17 @@ def test_unreadable_images_do_not_stop_the_others(predict_main, own, tmp_path, b
     assert {row["confidence"] for row in unread} == {""}
 
 
-def test_a_picture_without_a_digit_among_others_is_no_error(predict_main, own):
+def test_a_picture_without_a_digit_is_an_error_only_if_it_is_the_only_one(predict_main, own):
     Image.new("L", (100, 100), "white").save(own / "4.png")
     status, printed = predict_main(own)
     assert (status, printed.err) == (0, f"warning: {own}/4.png: no digit found\n")
+    for given, error in [
+        ([own / "4.png"], f"{own}/4.png: no digit found"),
+        ([own / "4.png", "none.png"], "no digit read in any of 2 pictures"),
+    ]:
+        status, printed = predict_main(*given)
+        assert (status, printed.out) == (2, "")
+        assert printed.err.endswith(f"predict.py: error: {error}\n")
 
 
 def test_a_name_with_a_minus_and_the_folder_of_a_model(
@@ -206,14 +185,16 @@ def test_earlier_plots_in_a_folder_are_passed_over_and_may_be_replaced(
     for _ in range(2):  # the second run finds the plots of the first
         status, printed = predict_main(tmp_path, "--output", own / "0.png")
         assert (status, printed.out.count("own/")) == (0, 11)
-    status, printed = predict_main(own, "--output", own / "new.png")
-    assert (status, printed.out.count("0.png  ")) == (0, 1)  # of 10.png
 
 
-def test_a_picture_that_is_not_read_may_be_replaced(predict_main, own):
-    before = (own / "2.png").read_bytes()
-    assert predict_main(own / "1.png", "--output", own / "2.png")[0] == 0
-    assert (own / "2.png").read_bytes() != before
+def test_a_plot_is_read_only_if_it_is_named(predict_main, own, tmp_path):
+    plot = tmp_path / "plots" / "1.png"
+    predict_main(own / "1.png", "--output", plot)
+    status, printed = predict_main(plot.parent)
+    assert status == 2
+    assert printed.err.endswith("1.png is an output of predict.py; give a picture to read\n")
+    _, printed = predict_main(plot)
+    assert "is an output of predict.py" not in printed.err
 
 
 @pytest.mark.parametrize("output", ["own/../own/1.png", "own/link.png"])
@@ -229,20 +210,6 @@ def test_a_picture_that_is_read_is_never_replaced(
     assert (status, printed.out) == (2, "")
     assert f"error: --output would replace the picture {output}; give another" in printed.err
     assert (own / "1.png").read_bytes() == before
-
-
-def test_a_plot_that_is_named_is_read(predict_main, own, tmp_path):
-    predict_main(own / "1.png", "--output", tmp_path / "plot.png")
-    _, printed = predict_main(tmp_path / "plot.png", "--output", tmp_path / "new.png")
-    assert "is an output of predict.py" not in printed.err
-
-
-def test_a_folder_of_nothing_but_plots_has_nothing_to_read(predict_main, own, tmp_path):
-    (tmp_path / "plots").mkdir()
-    predict_main(own / "1.png", "--output", tmp_path / "plots" / "1.png")
-    status, printed = predict_main(tmp_path / "plots")
-    assert status == 2
-    assert printed.err.endswith("1.png is an output of predict.py; give a picture to read\n")
 
 
 @pytest.mark.parametrize(("opens", "error"), [(True, ""), (False, "no program found to show ")])
@@ -270,15 +237,6 @@ def test_the_least_certain_are_plotted(predict_main, own, monkeypatch, plotted):
     everything = sorted(float(line.split()[2]) for line in printed.out.splitlines()[:-1])
     assert [round(100 * reading.confidence, 1) for reading in readings] == everything[:3]
     assert title.endswith(": the 3 least certain of 10 pictures")
-
-
-def test_few_pictures_are_plotted_in_their_order(predict_main, own, plotted):
-    predict_main(own)
-    readings, title = plotted
-    assert [Path(reading.name).name for reading in readings] == [
-        f"{n}.png" for n in range(1, 11)
-    ]
-    assert title == "Digits found and, below, as the network sees them"
 
 
 def test_the_readmes_program_reads_a_picture(trained_file, tmp_path, monkeypatch, capsys):

@@ -1,4 +1,4 @@
-"""Whole runs of train.py: what they print and save, and how they end."""
+"""Runs of train.py: what they print and save, and how they end."""
 
 import csv
 import json
@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 
 import data
-import model
 import plots
 import train
 from augmentation import RandomAugmentation, keras, tf
-from helpers import ROOT, run, short_run
+from helpers import run
 
 HISTORY = ("accuracy", "loss", "val_accuracy", "val_loss")
 
@@ -30,144 +29,38 @@ def saved_history(folder):
         return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
 
 
-def test_what_is_printed_and_that_a_seed_repeats_it(random_npz, tmp_path, capfd):
-    folder = tmp_path / "new" / "newer"
-    assert train.main(short_run(random_npz, folder)) == 0
-    metrics = saved_metrics(folder)
-    epochs = [
-        "Epoch {epoch:.0f}/2: "
-        "training loss {loss:.4f}, accuracy {accuracy:.2%}; "
-        "test loss {val_loss:.4f}, accuracy {val_accuracy:.2%}".format(**row).replace("%", " %")
-        for row in saved_history(folder)
-    ]
-    printed = capfd.readouterr()
-    assert printed.out.splitlines() == [
-        "Data: random.npz, 40 training images, 20 test images",
-        "Network: 784-128-64-10, 109,386 parameters",
-        "Training: 2 epochs of 100 batches of 600 images, learning rate up to 0.01, "
-        "no augmentation",
-        *epochs,
-        f"Training took {metrics['train_seconds']:.1f} s",
-        f"Saved model.keras, metrics.json, history.csv and two plots in {folder}",
-        f"Test Accuracy: {metrics['test_accuracy']:.4f}",
-    ]
-    assert printed.err == ""
-    assert train.main(short_run(random_npz, tmp_path)) == 0
-    one, other = (path / "history.csv" for path in (tmp_path, folder))
-    assert one.read_bytes() == other.read_bytes()
-
-
-def test_validation_uses_no_test_image(random_digits, tmp_path, capsys):
-    unread = random_digits | {"x_test": random_digits["x_test"][:1], "y_test": np.array([0])}
-    np.savez(tmp_path / "one.npz", **unread)
-    options = ["--validation", "10", "--epochs", "1"]
-    assert train.main([*short_run(tmp_path / "one.npz", tmp_path), *options]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "Data: one.npz, 30 training images, 10 validation images"
-    assert lines[2].startswith("Training: 1 epoch of 100 batches")
-    metrics = saved_metrics(tmp_path)
-    assert f"; validation loss {saved_history(tmp_path)[-1]['val_loss']:.4f}" in lines[3]
-    assert lines[-1] == f"Validation Accuracy: {metrics['validation_accuracy']:.4f}"
-    assert not [key for key in metrics if key.startswith("test")]
-
-    # The saved model is compiled, and gives what was measured on these images.
-    x, y = random_digits["x_train"][30:], random_digits["y_train"][30:]
-    saved = keras.models.load_model(tmp_path / "model.keras")
-    loss, accuracy = saved.evaluate(x / 255, y, verbose=0)
-    assert metrics["validation_loss"] == pytest.approx(loss, rel=1e-4)
-    assert metrics["validation_accuracy"] == pytest.approx(accuracy)
-
-
-def test_an_epoch_has_all_images_of_a_large_data_set(random_digits, tmp_path, capsys):
-    many, labels = np.resize(random_digits["x_train"], (60_999, 28, 28)), np.zeros(60_999, int)
-    arrays = dict(x_train=many, y_train=labels, x_test=many[:9], y_test=labels[:9])
-    np.savez(tmp_path / "many.npz", **arrays)
-    options = ["--batch-size", "1000", "--epochs", "1", "--no-augment"]
-    assert (
-        train.main(["--data", str(tmp_path / "many.npz"), "--output", str(tmp_path), *options])
-        == 0
-    )
-    assert "Training: 1 epoch of 60 batches of 1000 images" in capsys.readouterr().out
-
-
-@pytest.fixture
-def untrained_run(random_npz, tmp_path, monkeypatch):
-    """Run train.py with options but without training; returns what it builds and plots."""
-
-    def run(*options):
-        run.drawn = {}
-
-        def fit(training_model, *_, **__):
-            run.training_model = training_model
-            return SimpleNamespace(history={key: [0.5] for key in HISTORY})
-
-        def keep(path, *arguments):
-            run.drawn[path.stem.rpartition("-")[2]] = arguments  # without the temporary prefix
-
-        monkeypatch.chdir(random_npz.parent)
-        monkeypatch.setattr(keras.Sequential, "fit", fit)
-        monkeypatch.setattr(plots, "plot_training_curves", keep)
-        monkeypatch.setattr(plots, "plot_confusion_matrix", keep)
-        assert train.main(["--data", random_npz.name, "--output", str(tmp_path), *options]) == 0
-        run.metrics = saved_metrics(tmp_path)
-        return run
-
-    return run
-
-
-def test_options_reach_the_training(untrained_run):
-    run = untrained_run("--learning-rate", "0.02", "--seed", "3", "--no-augment")
-    built = run.training_model
-    assert (built.jit_compile, built.steps_per_execution) == (True, 468)
-    built.optimizer.iterations.assign(468)  # the end of the rise, a tenth of ten epochs
-    assert float(built.optimizer.learning_rate) == pytest.approx(0.02)
-    keras.utils.set_random_seed(3)
-    same = model.build_training_model(model.build_model(), [])
-    np.testing.assert_array_equal(same.get_weights()[0], built.get_weights()[0])
-
-
-@pytest.mark.parametrize("augment", [True, False])
-def test_augmentation_can_be_left_out(untrained_run, augment):
-    run = untrained_run("--augment" if augment else "--no-augment")
-    first = run.training_model.layers[0]
-    assert isinstance(first, RandomAugmentation) == augment
-    assert (run.metrics["ones_with_flag"] > 0) == augment
-    assert run.drawn["training_curves"][1:] == ("test", "random.npz", augment)
-
-
-def test_confusion_matrix_is_plotted_and_kept(untrained_run):
-    run = untrained_run()
-    matrix, title = run.drawn["confusion_matrix"]
-    assert (matrix.sum(axis=1).tolist(), title) == ([2] * 10, "Test images of random.npz")
-    assert run.metrics["confusion_matrix"] == matrix.tolist()
-
-
-def test_metrics_have_the_options_and_the_versions(untrained_run, random_npz):
-    metrics = untrained_run("--epochs", "1", "--seed", "3", "--batch-size", "600").metrics
-    expected = dict(epochs=1, batch_size=600, learning_rate=0.01, augment=True, seed=3)
-    expected |= dict(data=str(random_npz), dataset="random.npz", bundled_digits=False)
-    assert expected.items() <= metrics.items()
-    modules = dict(tensorflow=tf, keras=keras, numpy=np)
-    versions = {name: module.__version__ for name, module in modules.items()}
-    assert metrics["versions"] == {"python": platform.python_version(), **versions}
-
-
-def test_whole_run_on_the_bundled_digits(bundled_run):
+def test_what_a_whole_run_prints(bundled_run):
     folder, result = bundled_run
     assert result.returncode == 0, result.stderr
     (warning,) = result.stderr.splitlines()
     assert warning.startswith("warning: MNIST cannot be downloaded")
-    first, *_, last = result.stdout.splitlines()
-    assert first == "Data: the bundled digits, 4,000 training images, 1,000 test images"
-    assert re.search(r"0.01, augmentation, flags on \d\d ones\nEpoch  1/10: ", result.stdout)
-    rows, metrics = saved_history(folder / "outputs"), saved_metrics(folder / "outputs")
-    assert last == f"Test Accuracy: {metrics['test_accuracy']:.4f} on the bundled digits"
+    metrics = saved_metrics(folder / "outputs")
+    epochs = [
+        "Epoch {epoch:2.0f}/10: "
+        "training loss {loss:.4f}, accuracy {accuracy:.2%}; "
+        "test loss {val_loss:.4f}, accuracy {val_accuracy:.2%}".format(**row).replace("%", " %")
+        for row in saved_history(folder / "outputs")
+    ]
+    assert result.stdout.splitlines() == [
+        "Data: the bundled digits, 4,000 training images, 1,000 test images",
+        "Network: 784-128-64-10, 109,386 parameters",
+        "Training: 10 epochs of 468 batches of 128 images, learning rate up to 0.01, "
+        f"augmentation, flags on {metrics['ones_with_flag']} ones",
+        *epochs,
+        f"Training took {metrics['train_seconds']:.1f} s",
+        "Saved model.keras, metrics.json, history.csv and two plots in outputs",
+        f"Test Accuracy: {metrics['test_accuracy']:.4f} on the bundled digits",
+    ]
+
+
+def test_what_a_whole_run_saves(bundled_run):
+    folder = bundled_run[0] / "outputs"
+    expected = "confusion_matrix.png history.csv metrics.json model.keras training_curves.png"
+    assert {path.name for path in folder.iterdir()} == set(expected.split())
+    rows, metrics = saved_history(folder), saved_metrics(folder)
     assert metrics["test_accuracy"] > 0.95
     assert metrics["bundled_digits"] is True
-    expected = "confusion_matrix.png history.csv metrics.json model.keras training_curves.png"
-    saved = {path.name for path in (folder / "outputs").iterdir()}
-    assert saved == set(expected.split())
-    assert list(rows[0]) == ["epoch", "accuracy", "loss", "val_accuracy", "val_loss"]
+    assert list(rows[0]) == ["epoch", *HISTORY]
     assert [row["epoch"] for row in rows] == list(range(1, 11))
     # Measured before and after folding; an image on the border may change sides.
     assert rows[-1]["val_accuracy"] == pytest.approx(metrics["test_accuracy"], abs=0.001)
@@ -193,22 +86,126 @@ def test_saved_model_has_four_layers_and_needs_nothing_of_the_project(trained_fi
     assert modules.count("keras") == len(modules) >= len(layers)
 
 
+@pytest.mark.usefixtures("without_xla")
+def test_validation_uses_no_test_image(random_digits, tmp_path, capsys):
+    unread = random_digits | {"x_test": random_digits["x_test"][:1], "y_test": np.array([0])}
+    np.savez(tmp_path / "one.npz", **unread)
+    output = tmp_path / "new" / "newer"
+    options = ["--data", str(tmp_path / "one.npz"), "--output", str(output), "--epochs", "1"]
+    options += ["--validation", "10", "--batch-size", "6000", "--no-augment"]
+    assert train.main(options) == 0
+    metrics, (row,) = saved_metrics(output), saved_history(output)
+    assert not [key for key in metrics if key.startswith("test")]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Data: one.npz, 30 training images, 10 validation images"
+    assert lines[2].startswith("Training: 1 epoch of 10 batches")
+    assert f"; validation loss {row['val_loss']:.4f}" in lines[3]
+    assert lines[-1] == f"Validation Accuracy: {metrics['validation_accuracy']:.4f}"
+
+    # The saved model is compiled, and gives what was measured on these images.
+    x, y = random_digits["x_train"][30:], random_digits["y_train"][30:]
+    saved = keras.models.load_model(output / "model.keras")
+    loss, accuracy = saved.evaluate(x / 255, y, verbose=0)
+    assert metrics["validation_loss"] == pytest.approx(loss, rel=1e-4)
+    assert metrics["validation_accuracy"] == pytest.approx(accuracy)
+
+
+@pytest.fixture
+def untrained_run(random_npz, tmp_path, monkeypatch):
+    """Run train.py with options but without training; returns what it builds and plots."""
+
+    def run(*options):
+        given = SimpleNamespace(drawn={})
+
+        def fit(training_model, batches, **_):
+            given.model, (given.batch, _) = training_model, next(iter(batches))
+            return SimpleNamespace(history={key: [0.5] for key in HISTORY})
+
+        def keep(path, *arguments):
+            given.drawn[path.stem.rpartition("-")[2]] = arguments  # no temporary prefix
+
+        monkeypatch.chdir(random_npz.parent)
+        monkeypatch.setattr(keras.Sequential, "fit", fit)
+        monkeypatch.setattr(keras.Sequential, "evaluate", lambda *_, **__: (0.5, 0.5))
+        monkeypatch.setattr(plots, "plot_training_curves", keep)
+        monkeypatch.setattr(plots, "plot_confusion_matrix", keep)
+        assert train.main(["--data", random_npz.name, "--output", str(tmp_path), *options]) == 0
+        given.metrics = saved_metrics(tmp_path)
+        return given
+
+    return run
+
+
+def test_default_run_augments_and_plots(untrained_run):
+    run = untrained_run()
+    assert isinstance(run.model.layers[0], RandomAugmentation)
+    assert run.metrics["ones_with_flag"] > 0
+    assert run.drawn["training_curves"][1:] == ("test", "random.npz", True)
+    matrix, title = run.drawn["confusion_matrix"]
+    assert (matrix.sum(axis=1).tolist(), title) == ([2] * 10, "Test images of random.npz")
+    assert run.metrics["confusion_matrix"] == matrix.tolist()
+
+
+def test_options_reach_the_training_and_the_metrics(untrained_run, random_npz, monkeypatch):
+    monkeypatch.setattr(train, "MIN_EPOCH_IMAGES", 30)  # fewer than the 40 in the file
+    given = "--learning-rate 0.02 --seed 3 --no-augment --epochs 4 --batch-size 8"
+    run = untrained_run(*given.split())
+    assert run.batch.shape == (8, 28, 28)
+    assert run.drawn["training_curves"][-1] is False
+    assert (run.model.jit_compile, run.model.steps_per_execution) == (True, 5)
+    run.model.optimizer.iterations.assign(2)  # the end of the rise, a tenth of 20 steps
+    assert float(run.model.optimizer.learning_rate) == pytest.approx(0.02)
+
+    versions = dict(tensorflow=tf.__version__, keras=keras.__version__, numpy=np.__version__)
+    expected = dict(epochs=4, batch_size=8, learning_rate=0.02, augment=False, seed=3)
+    expected |= dict(data=str(random_npz), dataset="random.npz", bundled_digits=False)
+    expected |= dict(ones_with_flag=0, steps_per_epoch=5)
+    expected["versions"] = versions | {"python": platform.python_version()}
+    assert expected == {key: run.metrics[key] for key in expected}
+
+
+def test_a_seed_repeats_what_is_random(untrained_run):
+    def random_parts(seed):
+        """The first weights, the order of the images, and the images, some with flags."""
+        run = untrained_run("--seed", seed, "--batch-size", "40")
+        images = [image.tobytes() for image in run.batch.numpy()]
+        return run.model.layers[2].get_weights()[0].tobytes(), images, sorted(images)
+
+    first = random_parts("3")
+    assert first == random_parts("3")
+    for part, other in zip(first, random_parts("4"), strict=True):
+        assert part != other
+
+
 def test_interrupted_training_keeps_earlier_outputs(random_npz, tmp_path, monkeypatch, capfd):
-    def interrupt(*_):
+    def interrupt(*_, **__):
         raise KeyboardInterrupt
 
     (tmp_path / "model.keras").write_text("an earlier model")
-    monkeypatch.setattr(train, "print_epoch", interrupt)  # while Keras is at work
-    assert train.main(short_run(random_npz, tmp_path)) == 130
+    monkeypatch.setattr(keras.Sequential, "fit", interrupt)
+    monkeypatch.setattr(keras.Sequential, "evaluate", lambda *_, **__: (0.5, 0.5))
+    assert train.main(["--data", str(random_npz), "--output", str(tmp_path)]) == 130
     assert capfd.readouterr().err == "train.py: interrupted\n"
     assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
     assert (tmp_path / "model.keras").read_text() == "an earlier model"
 
 
-def test_help_needs_no_tensorflow(tmp_path):
-    code = "import sys, train, predict; sys.exit('tensorflow' in sys.modules)"
-    assert run("-c", code, cwd=tmp_path).returncode == 0
-    assert "--learning-rate" in run(ROOT / "train.py", "--help", cwd=tmp_path).stdout
+def test_help_and_wrong_paths_need_no_tensorflow(tmp_path):
+    code = """
+import sys
+sys.modules["keras"] = None  # now, importing it fails
+import predict, train
+train.main(["--data", "nowhere.npz"])
+predict.main(["note.jpg", "--model", __file__])
+train.main(["--help"])
+"""
+    (tmp_path / "program.py").write_text(code)
+    result = run("program.py", cwd=tmp_path)
+    assert result.stderr == (
+        "train.py: error: nowhere.npz: No such file or directory\n"
+        "predict.py: error: note.jpg: No such file or directory\n"
+    )
+    assert "--learning-rate" in result.stdout
 
 
 def test_default_run_on_mnist(mnist_npz, tmp_path, capfd):

@@ -21,9 +21,7 @@ from scipy import ndimage
 
 import predict
 import window
-from cli import InputError
 from helpers import ROOT, reading_of, run
-from photos import Digit, Reading
 from plots import BLUE, VERMILLION
 from window import MARGIN, PEN_WIDTH, Drawing, DrawingWindow
 
@@ -41,27 +39,25 @@ def arc(x, y, width, height, start, stop):
 def read_pieces(paper):
     """A reading in which each piece of ink is a digit: the first is a 0, the next a 1..."""
     pieces = ndimage.find_objects(ndimage.label(np.asarray(paper) < 128)[0])
-    boxes = [(x.start, y.start, x.stop, y.stop) for y, x in pieces]
-    shades = np.linspace(0.2, 1, len(boxes))
-    digits = [
-        Digit(box, np.full((28, 28), shade), False)
-        for box, shade in zip(boxes, shades, strict=True)
-    ]
-    share = np.array([[0.8], [0.95], [0.7]])[: len(boxes)]
-    best = np.eye(10)[: len(boxes)]
-    probabilities = share * best + (1 - share) * np.roll(best, 1, axis=1)
-    picture = paper.convert("RGB")
-    picture.info["shrink_factor"] = 1
-    return Reading("drawing", picture, [digits] if digits else [], probabilities)
+    return reading_of(
+        "012"[: len(pieces)],
+        confidences=[0.8, 0.95, 0.7][: len(pieces)],
+        picture=paper.convert("RGB"),
+        size=paper.size,
+        boxes=[(x.start, y.start, x.stop, y.stop) for y, x in pieces],
+    )
 
 
-def drawing_of(*strokes):
+def read_nothing(paper):
+    return reading_of(picture=paper, size=paper.size)
+
+
+def ink_of(stroke):
+    """The rows and the columns of the ink that a stroke leaves on paper."""
     drawing = Drawing()
-    for stroke in strokes:
-        for point in stroke:
-            drawing.extend(point)
-        drawing.finish()
-    return drawing
+    for point in stroke:
+        drawing.extend(point)
+    return np.nonzero(np.asarray(drawing.picture()) < 128)
 
 
 class Pen:
@@ -83,6 +79,10 @@ class Pen:
         self.mouse("button_press", *stroke[0])
         for point in stroke[1:]:
             self.mouse("motion_notify", *point)
+
+    def click(self, button):
+        for what in ("button_press", "button_release"):
+            self.mouse(what, 0.5, 0.5, button.ax)
 
     def draw(self, stroke):
         self.begin(stroke)
@@ -125,67 +125,18 @@ def pen(tmp_path):
 
 def test_a_fast_stroke_is_smooth_and_as_wide_as_the_pen():
     circle = arc(450, 360, 400, 400, 0, 702)[::2]  # 36 degrees from point to point
-    rows, columns = np.nonzero(np.asarray(drawing_of(circle).picture()) < 128)
+    rows, columns = ink_of(circle)
     radius = np.hypot(columns + 0.5 - 450, rows + 0.5 - 360)[columns < 450]  # not the ends
     # The curve stays at 190 to 191. Straight lines from point to point would reach 200.
-    assert (radius.min(), radius.max()) == pytest.approx(
-        (190 - PEN_WIDTH / 2, 191 + PEN_WIDTH / 2), abs=1
-    )
+    assert radius.min() == pytest.approx(190 - PEN_WIDTH / 2, abs=1)
+    assert radius.max() == pytest.approx(191 + PEN_WIDTH / 2, abs=1)
 
 
 @pytest.mark.parametrize("outside", [(450, -90), (-90, 360), (990, 360), (450, 810)])
 def test_no_ink_touches_the_edge_of_the_paper(outside):
-    paper = np.asarray(drawing_of([(450, 360), outside]).picture())
-    rows, columns = np.nonzero(paper < 128)
+    rows, columns = ink_of([(450, 360), outside])
     margin = min(rows.min(), columns.min(), HEIGHT - rows.max(), WIDTH - columns.max())
     assert margin == pytest.approx(MARGIN - PEN_WIDTH / 2, abs=2)
-
-
-def test_what_is_cleared_can_be_undone():
-    drawing = drawing_of(ONE, BAR)
-    drawing.clear()
-    assert drawing.strokes == []
-    drawing.undo()
-    assert drawing.strokes == [ONE, BAR]
-
-
-def test_strokes_are_undone_one_by_one():
-    drawing = drawing_of(ONE, BAR)
-    for left in ([ONE], [], []):  # at the end, there is nothing to undo
-        drawing.undo()
-        assert drawing.strokes == left
-
-
-@pytest.mark.parametrize("drop", [Drawing.undo, Drawing.clear])
-def test_an_unfinished_stroke_is_dropped(drop):
-    drawing = drawing_of()
-    drawing.extend(ONE[0])
-    assert drawing.strokes == [ONE[:1]]
-    drop(drawing)
-    assert drawing.strokes == []
-
-
-def test_an_empty_paper_is_not_cleared_again():
-    drawing = drawing_of(ONE)
-    drawing.clear()
-    drawing.clear()
-    drawing.undo()
-    assert drawing.strokes == [ONE]
-
-
-def test_a_drawing_is_saved_and_none_is_overwritten(tmp_path):
-    drawing = drawing_of(ONE)
-    for name in ("drawing.png", "drawing-2.png", "drawing-3.png"):
-        assert drawing.save(tmp_path) == tmp_path / name
-        saved = Image.open(tmp_path / name)
-        np.testing.assert_array_equal(saved, drawing.picture())
-        drawing.extend(BAR[0])
-
-
-def test_an_empty_paper_is_not_saved(tmp_path):
-    with pytest.raises(InputError, match="the paper is empty"):
-        Drawing().save(tmp_path)
-    assert list(tmp_path.iterdir()) == []
 
 
 # --- the window
@@ -206,7 +157,7 @@ def test_what_is_read_is_what_is_seen(pen):
 
 
 def test_a_stroke_is_seen_while_it_is_drawn(pen):
-    pen.mouse("button_press", *BAR[0])
+    pen.begin(BAR[:1])
     dot = len(pen.shows("black"))
     assert dot > 20
     for point in BAR[1:]:
@@ -214,22 +165,6 @@ def test_a_stroke_is_seen_while_it_is_drawn(pen):
     longer = len(pen.shows("black")) - dot
     scale = pen.window.paper.bbox.width / WIDTH
     assert longer == pytest.approx(200 * scale * PEN_WIDTH * scale, rel=0.2)
-
-
-def test_a_stroke_is_finished_by_the_left_button_only(pen):
-    pen.begin(BAR)
-    pen.mouse("button_release", *BAR[-1], button=3)
-    assert len(pen.window.drawing.stroke) == 3
-
-
-def test_keys_of_matplotlib_do_nothing(monkeypatch):
-    pyplot.switch_backend("agg")
-    monkeypatch.setattr(FigureCanvasAgg, "required_interactive_framework", "none")
-    figure = window.open_figure()
-    axes = figure.add_axes((0, 0, 1, 1))
-    KeyEvent("key_press_event", figure.canvas, "l", 50, 50)._process()
-    assert axes.get_yscale() == "linear"
-    pyplot.close("all")
 
 
 def test_reading_is_shown_for_the_digit_drawn_last(pen):
@@ -245,9 +180,8 @@ def test_reading_is_shown_for_the_digit_drawn_last(pen):
     blue, red = pen.shows(BLUE), pen.shows(VERMILLION)
     assert len(blue) > 2000  # the bar of the 1, and box and label
     assert 300 < len(red) < 1000
-    right, bottom = pen.window.paper.transData.transform(
-        (200 + PEN_WIDTH / 2, 400 + PEN_WIDTH / 2)
-    )
+    corner = np.add(ONE[-1], PEN_WIDTH / 2)
+    right, bottom = pen.window.paper.transData.transform(corner)
     lower = red[red[:, 0] > 599 - bottom - 50]  # without the label
     assert lower.max(axis=0) == pytest.approx((600 - bottom, right), abs=2)
 
@@ -257,7 +191,7 @@ def test_a_click_shows_the_digit_clicked_on(pen):
         pen.draw(stroke)
     assert np.array_equal(pen.papers[-1], pen.papers[-2])
     assert pen.texts() == ["01  76.0 %", "0", "1", "80.0 %", "20.0 %"]
-    assert np.all(pen.window.digit_image.get_array() == 0.2)
+    assert np.all(pen.window.digit_image.get_array() == np.float32(0.9))
     assert [bar.get_width() for bar in pen.window.bars[:3]] == pytest.approx([0.8, 0.2, 0])
     assert len(pen.shows(VERMILLION)) > 2000
     assert 300 < len(pen.shows(BLUE)) < 1000
@@ -284,6 +218,9 @@ def test_no_trace_stays_of_what_is_undone(pen, undo, clear):
     for stroke in (ONE, BAR):
         pen.draw(stroke)
         screens.append(pen.screen())
+    pen.begin(ONE)
+    pen.key(undo)  # only the unfinished stroke goes
+    assert np.array_equal(pen.screen(), screens[-1])
     pen.key(clear)
     assert np.array_equal(pen.screen(), screens[0])
     pen.begin(ONE)
@@ -296,52 +233,46 @@ def test_no_trace_stays_of_what_is_undone(pen, undo, clear):
 def test_buttons_do_what_they_say(pen, tmp_path):
     pen.draw(ONE)
     pen.draw(BAR)
-    strokes = []
-    for button in (pen.window.buttons[i] for i in (2, 0, 1)):
-        assert button.label.get_text().split()[0] in ("Save", "Undo", "Clear")
-        pen.mouse("button_press", 0.5, 0.5, button.ax)
-        pen.mouse("button_release", 0.5, 0.5, button.ax)
-        strokes.append(len(pen.window.drawing.strokes))
-    assert strokes == [2, 1, 0]
+    undo, clear, save = pen.window.buttons
+    names = [button.label.get_text() for button in (undo, clear, save)]
+    assert names == ["Undo (Ctrl-Z)", "Clear (Esc)", "Save (S)"]
+    pen.click(save)
     assert (tmp_path / "drawing.png").exists()
+    for button, left in [(undo, 1), (clear, 0)]:
+        pen.click(button)
+        assert len(pen.window.drawing.strokes) == left
 
 
-def test_a_message_says_where_the_drawing_is_saved(pen, tmp_path, capsys):
-    pen.draw(ONE)
-    pen.key("s")
-    assert "Saved as drawing.png" in pen.texts()
-    assert capsys.readouterr() == (f"Saved {tmp_path / 'drawing.png'}\n", "")
-
-
-def test_a_message_goes_when_the_next_stroke_begins(pen):
-    pen.key("s")
-    pen.begin(ONE)
-    assert pen.texts() == []
-
-
-def test_a_message_says_that_an_empty_paper_is_not_saved(pen, tmp_path, capsys):
-    pen.key("S")
-    assert "Not saved: the paper is empty" in pen.texts()
-    assert capsys.readouterr() == ("", "Not saved: the paper is empty\n")
+def test_drawings_are_saved_and_none_is_overwritten(pen, tmp_path, capsys):
+    for stroke, name in [(ONE, "drawing.png"), (BAR, "drawing-2.png")]:
+        pen.draw(stroke)
+        pen.key("s")
+        assert f"Saved as {name}" in pen.texts()
+        assert capsys.readouterr() == (f"Saved {tmp_path / name}\n", "")
+        np.testing.assert_array_equal(Image.open(tmp_path / name), pen.papers[-1])
 
 
 def test_a_message_says_why_a_drawing_is_not_saved(pen, tmp_path, capsys):
+    pen.key("S")
+    assert "Not saved: the paper is empty" in pen.texts()
+    pen.begin(ONE)
+    assert pen.texts() == []  # the message goes when the next stroke begins
     pen.window.folder = tmp_path / "missing"
-    pen.draw(ONE)
     pen.key("s")
     message = f"Not saved: {tmp_path / 'missing' / 'drawing.png'}: No such file or directory"
     assert message in pen.texts()
-    assert capsys.readouterr() == ("", f"{message}\n")
+    assert capsys.readouterr() == ("", f"Not saved: the paper is empty\n{message}\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_message_says_that_nothing_is_found(pen):
-    pen.window.read = lambda paper: reading_of(picture=paper, size=paper.size)
+    pen.window.read = read_nothing
     pen.draw(ONE)
     assert pen.texts() == ["No digit found"]
 
 
 def test_the_beginning_of_a_digit_is_no_mistake(pen):
-    pen.window.read = lambda paper: reading_of(picture=paper, size=paper.size)
+    pen.window.read = read_nothing
     pen.window.reading_time = 0  # fast enough to go on during a stroke
     pen.begin(ONE)
     pen.wait()
@@ -349,20 +280,13 @@ def test_the_beginning_of_a_digit_is_no_mistake(pen):
     assert pen.texts() == []
 
 
-def test_at_the_end_nothing_is_read_twice(pen):
+def test_at_the_end_all_that_is_drawn_is_read_once(pen):
     pen.draw(ONE)
     assert pen.window.final_reading().text == "0"
     assert len(pen.papers) == 1
-
-
-def test_at_the_end_all_that_is_drawn_is_read(pen):
-    pen.draw(ONE)
     pen.begin(BAR)
     assert pen.window.final_reading().text == "01"
-
-
-def test_an_empty_paper_has_no_reading(pen):
-    pen.draw(ONE)
+    pen.key("escape")
     pen.key("escape")
     assert pen.window.final_reading() is None
 
@@ -443,11 +367,13 @@ def test_ctrl_c_closes_the_window_and_ends_the_run(monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is always a display")
-@pytest.mark.parametrize("backend", ["TkAgg", "agg", ""])
-def test_without_a_display_one_line_says_so(tmp_path, backend):
-    code = "import window; window.open_figure()"
-    result = run("-c", code, cwd=tmp_path, MPLBACKEND=backend)
-    assert "OSError: no window can be opened: there" in result.stderr.splitlines()[-1]
+@pytest.mark.parametrize("backend", ["TkAgg", "agg"])
+def test_without_a_display_one_line_says_so(tmp_path, trained_file, backend):
+    options = ["--draw", "--model", trained_file]
+    result = run(ROOT / "predict.py", *options, cwd=tmp_path, MPLBACKEND=backend)
+    assert (result.returncode, "Traceback" in result.stderr) == (2, False)
+    error = result.stderr.splitlines()[-1]
+    assert error.startswith("predict.py: error: no window can be opened: there must be a disp")
 
 
 @contextlib.contextmanager

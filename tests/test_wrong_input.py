@@ -6,11 +6,9 @@ Each table lists inputs, and a part of the expected message.
 import gzip
 import io
 import struct
-import zipfile
 
 import numpy as np
 import pytest
-from matplotlib import pyplot
 from PIL import Image
 
 import predict
@@ -47,7 +45,8 @@ def check(folder, capsys):
         assert status == 2
         for message in messages:
             assert message in complaint
-        # One line, the last; above it is at most argparse's usage or what is wrong with images.
+        # One line; above it is at most argparse's usage.
+        assert complaint.startswith(("usage: ", f"{script.__name__}.py: error: "))
         _, error = complaint.split(": error: ")
         assert error.index("\n") == len(error) - 1
         assert "Traceback" not in complaint
@@ -60,10 +59,7 @@ def check(folder, capsys):
     ("arguments", "message"),
     [
         ("--data nowhere.npz", "nowhere.npz: No such file"),
-        (
-            "--data outputs",
-            "expected one IDX file of x_train, found model.keras, predictions.png",
-        ),
+        ("--data outputs", "one IDX file of x_train, found model.keras, predictions.png"),
         ("--epochs 0", "--epochs: must be int of at least 1, not '0'"),
         ("--epochs x", "--epochs: must be int of at least 1, not 'x'"),
         ("--batch-size 1", "--batch-size: must be int from 2 to 60000"),
@@ -71,7 +67,6 @@ def check(folder, capsys):
         ("--validation -1", "--validation: must be int of at least 0"),
         ("--validation 40", "--validation 40 leaves none of the 40 training images"),
         ("--learning-rate 0", "--learning-rate: must be float from 1e-06 to 1"),
-        ("--learning-rate inf", "--learning-rate: must be float from 1e-06 to 1"),
         ("--learning-rate nan", "--learning-rate: must be float from 1e-06 to 1"),
         ("--seed -1", "--seed: must be int from 0"),
         ("--seed 4294967296", "--seed: must be int from 0"),
@@ -90,14 +85,8 @@ def test_options_of_train(check, arguments, message):
         ({"x_train": None}, "has the arrays y_train, x_test, y_test, expected x_train, "),
         ({"x_test": np.zeros((20, 28, 27), "u1")}, "shape (20, 28, 27)"),
         ({"x_test": np.zeros((0, 28, 28), "u1")}, "x_test has shape (0, 28, 28)"),
-        (
-            {"x_train": np.zeros((40, 28, 28))},
-            "x_train has float64 pixels from 0 to 0, expected",
-        ),
-        (
-            {"x_train": np.ones((40, 28, 28), "u1")},
-            "x_train has uint8 pixels from 1 to 1, expected",
-        ),
+        ({"x_train": np.zeros((40, 28, 28))}, "x_train has float64 pixels from 0 to 0"),
+        ({"x_train": np.ones((40, 28, 28), "u1")}, "x_train has uint8 pixels from 1 to 1"),
         ({"y_train": np.zeros(39, "u1")}, "y_train has shape (39,)"),
         ({"y_train": np.zeros(40)}, "y_train has float64 labels from 0.0 to 0.0"),
         ({"y_test": np.array(20 * ["a"])}, "y_test has <U1 labels from a to a, expected"),
@@ -113,21 +102,18 @@ def test_arrays_in_an_npz_file(check, random_digits, change, message):
 
 
 LABELS = struct.pack(">II", 2049, 20)
+DAMAGED = "damaged, or no IDX file of bytes"
 
 
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        (struct.pack(">II", 2051, 20), "damaged, or no IDX file of bytes"),
+        (struct.pack(">II", 2051, 20), DAMAGED),
         (struct.pack(">HBBI", 0, 9, 1, 20) + bytes(20), "wrong header"),  # signed bytes
-        (b"", "damaged, or no IDX file of bytes"),
-        (LABELS[:6], "damaged, or no IDX file of bytes"),
         (LABELS + bytes(19), "cannot reshape array of size 19 into shape (20,)"),
         (LABELS + bytes(21), "cannot reshape array of size 21 into shape (20,)"),
-        (struct.pack(">II", 2049, 2**32 - 1), "damaged, or no IDX file of bytes"),
         (struct.pack(">II", 2049, 19) + bytes(19), "y_test has shape (19,)"),
-        (gzip.compress(LABELS + bytes(20), mtime=0)[:-9], "damaged, or no IDX file of bytes"),
-        (b"\x1f\x8b\x08\x00 nonsense", "damaged, or no IDX file of bytes"),
+        (gzip.compress(LABELS + bytes(20), mtime=0)[:-9], DAMAGED),
     ],
 )
 def test_an_idx_file(check, folder, random_digits, raw, message):
@@ -141,6 +127,7 @@ def test_an_idx_file(check, folder, random_digits, raw, message):
     [
         ("--model no.keras", 'no.keras not found; run "python train.py" first'),
         ("--model .", "model.keras not found"),
+        ("--model saved", "saved is a SavedModel; save it as a .keras file"),
         ("--data=", "--data: must not be empty"),
         ("--count 0", "--count must be at least 1"),
         ("--count 21", "--count 21 is more than the 20 test images"),
@@ -148,53 +135,47 @@ def test_an_idx_file(check, folder, random_digits, raw, message):
         ("--output x.xyz", ".pdf, .svg file, not x.xyz"),
         ("--csv note.jpg", "--csv must name a .csv, .txt file, not note.jpg"),
         ("--csv digits.npz/x.csv", "digits.npz"),
-        ("--draw", "predict.py: error: no window can be opened: there must be a display"),
         ("--draw --mistakes", "--draw cannot be used with PICTURE"),
         ("--draw --output drawing.png", "the window saves drawings under"),
         ("a.png --draw", "--draw cannot be used with PICTURE"),
-        ("a.png --mistakes", "PICTURE cannot be used with --count"),
         ("a.png --count 10", "PICTURE cannot be used with --count"),
         ("a.png --data digits.npz", "PICTURE cannot be used with --count"),
         ("a.png --output ./a.png", "--output would replace the picture ./a.png"),
         ("a.txt --csv ./a.txt", "--csv would replace the picture ./a.txt"),
-        (". --output outputs/note.png", "--output would replace the picture outputs/note"),
-        ("outputs --csv outputs/note.png", "--csv must name a .csv, .txt file"),
+        ("scans --output scans/note.png", "--output would replace the picture scans/note"),
         ("a.png", "a.png: No such file"),
         ("a.png b.png", "predict.py: error: a.png: No such file"),
         ("outputs/none", "outputs/none: a folder with no picture files in it"),
     ],
 )
 def test_options_of_predict(check, folder, trained_file, arguments, message):
-    (folder / "outputs" / "none").mkdir()
-    (folder / "outputs" / "note.png").touch()
-    pyplot.switch_backend("agg")  # as where there is no display
+    for name in ("outputs/none", "saved", "scans"):
+        (folder / name).mkdir()
+    (folder / "scans" / "note.png").touch()
+    (folder / "saved" / "saved_model.pb").touch()
     given = arguments.split()
     data = ["--data", "digits.npz"] if given[0][:2] == "--" and "--draw" not in given else []
     check(predict, [*data, "--model", trained_file, *given], message)
 
 
-IMAGE, FLATTEN, DENSE = keras.Input((28, 28)), keras.layers.Flatten, keras.layers.Dense
+IMAGE, FLATTEN, DENSE = keras.Input((28, 28)), keras.layers.Flatten(), keras.layers.Dense
 ADD = keras.layers.Rescaling(1, offset=[1, -1] + [0] * 8)  # the sum stays 1
 TENTHS = DENSE(10, bias_initializer=keras.initializers.Constant(0.1))
+NOT_USABLE = "wrong.keras is not a usable Keras model: "
+NO_SOFTMAX = "wrong.keras: its outputs are not probabilities; end it with a softmax"
 
 
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
-        ([IMAGE, FLATTEN(), keras.layers.Lambda(lambda x: x[:, :10])], "Lambda"),
-        (
-            [keras.Input((783,)), DENSE(10)],
-            "maps (783,)",
-        ),
-        (
-            [keras.Input((None, 1)), keras.layers.GRU(10)],
-            "wrong.keras is not a usable Keras model",
-        ),
-        ([IMAGE, FLATTEN(), DENSE(11, "softmax")], "to (11,), expected 28 x 28 pixels to (10"),
-        ([IMAGE, FLATTEN(), DENSE(10)], "wrong.keras: its outputs are not probabilities"),
-        ([IMAGE, FLATTEN(), DENSE(10, "softmax"), ADD], "its outputs are not probabilities"),
+        ([IMAGE, FLATTEN, keras.layers.Lambda(lambda x: x[:, :10])], "Lambda"),
+        ([keras.Input((783,)), DENSE(10)], f"{NOT_USABLE}it maps (783,)"),
+        ([keras.Input((None, 1)), keras.layers.GRU(10)], NOT_USABLE),
+        ([IMAGE, FLATTEN, DENSE(11)], "to (11,), expected 28 x 28 pixels to (10"),
+        ([IMAGE, FLATTEN, DENSE(10)], NO_SOFTMAX),
+        ([IMAGE, FLATTEN, DENSE(10, "softmax"), ADD], NO_SOFTMAX),
         # Without the top row, only an image with a light there has outputs of sum 1.
-        ([IMAGE, keras.layers.Cropping1D((1, 0)), FLATTEN(), TENTHS], "end it with a softmax"),
+        ([IMAGE, keras.layers.Cropping1D((1, 0)), keras.layers.Flatten(), TENTHS], NO_SOFTMAX),
     ],
 )
 def test_a_model_of_other_layers(check, layers, message):
@@ -202,30 +183,9 @@ def test_a_model_of_other_layers(check, layers, message):
     check(predict, ["--data", "digits.npz", "--model", "wrong.keras"], message)
 
 
-def test_a_saved_model_folder(check, folder):
-    (folder / "saved").mkdir()
-    (folder / "saved" / "saved_model.pb").touch()
-    check(predict, ["--model", "saved"], "saved is a SavedModel; save it as a .keras file")
-
-
-def test_a_model_of_three_inputs(check):
-    inputs = [keras.Input((3,)) for _ in range(3)]
-    outputs = DENSE(10, "softmax")(keras.layers.Concatenate()(inputs))
-    keras.Model(inputs, outputs).save("wrong.keras")
-    check(predict, ["--data", "digits.npz", "--model", "wrong.keras"], "wrong.keras ")
-
-
 def png(*size, value=0, mode="L"):
     file = io.BytesIO()
     Image.new(mode, size, value).save(file, "png")
-    return file.getvalue()
-
-
-def zip_of_no_arrays():
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        for name in ("x_train", "y_train", "x_test", "y_test"):
-            archive.writestr(f"{name}.npy", b"not an array")
     return file.getvalue()
 
 
@@ -235,7 +195,6 @@ def zip_of_no_arrays():
         ("x.npz", b"", "damaged, or no .npz file in Keras's layout"),
         ("x.npz", lambda good: good[: len(good) // 2], "damaged, or no .npz file"),
         ("x.npz", lambda good: good[:5000] + b"\0\1" + good[5002:], "damaged, or no .npz"),
-        ("x.npz", zip_of_no_arrays(), "x_train has shape ()"),
         ("x.keras", lambda good: good[:30_000], "is not a usable Keras model"),
         ("x.png", b"a digit", "not a picture of a known format"),
         ("x.png", b"%PDF-1.7", "a PDF: export the page as PNG"),
@@ -247,13 +206,10 @@ def zip_of_no_arrays():
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_bytes_of_a_file(check, folder, trained_file, name, raw, message):
-    if callable(raw):
-        good = trained_file if name == "x.keras" else folder / "digits.npz"
-        raw = raw(good.read_bytes())
-    (folder / name).write_bytes(raw)
-    script, arguments = {
-        "x.npz": (train, ["--data", name]),
-        "x.keras": (predict, ["--data", "digits.npz", "--model", name]),
-        "x.png": (predict, ["--model", trained_file, name]),
+    script, arguments, good = {
+        "x.npz": (train, ["--data", name], folder / "digits.npz"),
+        "x.keras": (predict, ["--data", "digits.npz", "--model", name], trained_file),
+        "x.png": (predict, ["--model", trained_file, name], None),
     }[name]
+    (folder / name).write_bytes(raw(good.read_bytes()) if callable(raw) else raw)
     check(script, arguments, f"error: {name}", message)
