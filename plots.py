@@ -226,7 +226,7 @@ def draw_digits(axes: Axes, reading: Reading, width: float, pixels_per_inch: flo
 
 
 def draw_boxes(axes: Axes, reading: Reading, pixels_per_inch: float) -> list[Artist]:
-    """Draw a box and its label for each digit, in the picture's pixels; return all in turn."""
+    """Draw a box and a label for each digit, in the picture's pixels; return all, in turn."""
     artists = []
     digits = zip(reading.boxes, reading.y_pred, digit_colors(reading), strict=True)
     for (left, top, right, bottom), digit, color in digits:

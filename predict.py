@@ -14,6 +14,7 @@ import re
 import sys
 import webbrowser
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 DEFAULT_COUNT = 10  # test images that are shown by default
 FILES_PER_CALL = 20  # a call of the model takes about as long for 20 digits as for one
-MAX_NAMED = 5  # files of other types, or unsure digits, in one line
+MAX_LISTED = 5  # files of other types, or unsure digits, in one line
 OUTPUT_EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf", ".svg")
 READINGS_TITLE = "Digits found and, below, as the network sees them"
 
@@ -48,25 +49,20 @@ def predict(args: argparse.Namespace) -> None:
     Raises OSError if a file cannot be read or written, and InputError if the model, the data
     or a picture is wrong. If only some pictures are wrong, the others are still saved first.
     """
+    # Paths are checked first, because importing TensorFlow takes seconds.
     check_model_file(args.model)
-    figure = mnist = None
-    files = find_pictures(args) if args.pictures else []
     if args.draw:
         from window import open_figure  # here: it looks for a display, which only this needs
 
-        figure = open_figure()
-    elif not files:
+        story = partial(predict_drawing, open_figure(), Path(args.output).parent)
+    elif args.pictures:
+        story = partial(predict_pictures, find_pictures(args))
+    else:
         mnist = data.load_test_data(args.data, args.model)
+        story = partial(predict_test_images, mnist, args.count, args.mistakes)
     outputs = [path for path in (args.output, args.csv) if path]
     with replace_on_success(*outputs) as (plot_file, *csv_files):
-        # Whatever can be wrong with a path has been said: importing TensorFlow takes seconds.
-        model = reload_model(args.model)
-        if figure:
-            rows = predict_drawing(model, figure, Path(args.output).parent, plot_file)
-        elif files:
-            rows = predict_pictures(model, files, plot_file)
-        else:
-            rows = predict_test_images(model, mnist, args.count, args.mistakes, plot_file)
+        rows = story(reload_model(args.model), plot_file)
         if not rows:  # the user has closed the window without drawing
             return
         for csv_file in csv_files:
@@ -80,10 +76,11 @@ def predict(args: argparse.Namespace) -> None:
 
 def check_model_file(path: str) -> None:
     """Raise InputError if there is no model file at `path`."""
+    if Path(path).exists():
+        return
     if Path(path).with_name("saved_model.pb").exists():
         raise InputError(f"{Path(path).parent} is a SavedModel; save it as a .keras file")
-    if not Path(path).exists():
-        raise InputError(f'{path} not found; run "python train.py" first')
+    raise InputError(f'{path} not found; run "python train.py" first')
 
 
 def reload_model(path: str) -> "keras.Model":
@@ -100,10 +97,10 @@ def reload_model(path: str) -> "keras.Model":
 
 
 def predict_test_images(
-    model: "keras.Model",
     mnist: data.Mnist,
     count: int | None,
     mistakes: bool,
+    model: "keras.Model",
     plot_file: Path,
 ) -> list[dict]:
     """Read all test images; print and plot `count` of them.
@@ -160,7 +157,7 @@ def most_confident_mistakes(
 
 
 def find_pictures(args: argparse.Namespace) -> list[str]:
-    """The picture files that are named or in folders, without earlier plots in folders.
+    """The picture files that are named or in folders, without our own plots in folders.
 
     Raises InputError if an output would replace one of them.
     """
@@ -168,10 +165,10 @@ def find_pictures(args: argparse.Namespace) -> list[str]:
     named = set(map(Path, args.pictures))
     files = [file for file in found if Path(file) in named or not is_plot(file)]
     if not files:
-        raise InputError(f"{found[0]} is an output of predict.py; give a picture to read")
+        raise InputError(f"{found[0]} is a plot of this project; give a picture to read")
     if others:
-        names = ", ".join(Path(other).name for other in others[:MAX_NAMED])
-        more = ", ..." if len(others) > MAX_NAMED else ""
+        names = ", ".join(Path(other).name for other in others[:MAX_LISTED])
+        more = ", ..." if len(others) > MAX_LISTED else ""
         noun = "files of other types" if len(others) > 1 else "file of another type"
         warn(f"left out {len(others):,} {noun}: {names}{more}")
     pictures = set(map(os.path.realpath, files))
@@ -183,7 +180,7 @@ def find_pictures(args: argparse.Namespace) -> list[str]:
     return files
 
 
-def predict_pictures(model: Model, files: Sequence[str], plot_file: Path) -> list[dict]:
+def predict_pictures(files: Sequence[str], model: Model, plot_file: Path) -> list[dict]:
     """Read, print and plot picture files; returns the rows of the table.
 
     Of more than MAX_READINGS, the least certain are plotted. Raises InputError if no digit is
@@ -199,7 +196,7 @@ def predict_pictures(model: Model, files: Sequence[str], plot_file: Path) -> lis
             print(describe(reading), flush=True)
             read_count += 1
             shown.append(reading)
-            if len(shown) > MAX_READINGS:  # the others are dropped at once, to save memory
+            if len(shown) > MAX_READINGS:  # keep only these in memory
                 shown = sorted(shown, key=lambda reading: reading.confidence)[:MAX_READINGS]
         elif len(files) > 1:
             warn(f"{reading.name}: no digit found")
@@ -237,11 +234,11 @@ def describe(reading: Reading) -> str:
     unsure = np.flatnonzero(reading.unsure)
     guesses = [
         f"digit no. {i + 1}: {best}, perhaps {second}"
-        for i in unsure[:MAX_NAMED]
+        for i in unsure[:MAX_LISTED]
         for second, best in [reading.probabilities[i].argsort()[-2:]]
     ]
-    if len(unsure) > MAX_NAMED:
-        guesses.append(f"and {len(unsure) - MAX_NAMED} more")
+    if len(unsure) > MAX_LISTED:
+        guesses.append(f"and {len(unsure) - MAX_LISTED} more")
     return f"{line}  unsure of {'; '.join(guesses)}" if guesses else line
 
 
@@ -249,7 +246,7 @@ def describe(reading: Reading) -> str:
 
 
 def predict_drawing(
-    model: Model, figure: "Figure", folder: Path, plot_file: Path
+    figure: "Figure", folder: Path, model: Model, plot_file: Path
 ) -> list[dict]:
     """Read digits while they are drawn; print and plot the last drawing.
 

@@ -2,7 +2,24 @@
 
     python train.py
 
-The README shows what it prints and the pictures it saves.
+The README shows what it prints and the pictures it saves. What each step adds: mistakes in 10,000
+validation and 10,000 test images after ten epochs on 50,000 images, mean and standard deviation
+of five seeds, by `python tests/benchmark.py recipe --data mnist.npz`:
+
+| step | validation | test | time |
+|---|---|---|---|
+| plain Keras loop, batches of 32 | 250 ± 15 | 246 ± 15 | 1.00 |
+| + batches of 128 | 261 ± 11 | 261 ± 19 | 0.44 |
+| + compiled epochs | 251 ± 38 | 250 ± 44 | 0.28 |
+| + learning rate up to 0.01 and down | 192 ± 7 | 182 ± 10 | 0.22 |
+| + batch normalization | 153 ± 11 | 151 ± 6 | 0.33 |
+| + augmentation | 110 ± 6 | 102 ± 12 | 0.36 |
+| + its strength falls to a half | 105 ± 6 | 97 ± 9 | 0.46 |
+| + flags on ones | 108 ± 8 | 100 ± 6 | 0.47 |
+
+Flags cost nothing here, and people's ones are read: see `augmentation.py`. No gain came from
+label smoothing, another beta_2, a higher learning rate, stronger augmentation, linear decay of the
+learning rate, a longer rise of it, or batch normalization's statistics taken from clean images.
 """
 
 import argparse

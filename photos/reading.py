@@ -16,8 +16,8 @@ from photos.search import Box, Digit, search
 Model = Callable[[np.ndarray], ArrayLike]
 
 # A digit is unsure if its confidence is lower. This marks most wrong digits and few right ones.
-# Below each limit are, of all digits found in 141 people's pictures and photos by the models of
-# three seeds:
+# The table gives the share of digits below a limit, in 141 people's pictures and photos, with
+# the models of three seeds:
 #
 # | limit | of 23 wrong digits | of 1,111 right digits |
 # |---|---|---|
@@ -81,7 +81,7 @@ class Reading(NamedTuple):
 
     @property
     def unsure(self) -> np.ndarray:
-        """Which digits (n,) are below UNSURE_BELOW in percent with one decimal, as printed."""
+        """Which digits (n,) are below UNSURE_BELOW, rounded as they are printed."""
         return self.confidences.round(3) < UNSURE_BELOW
 
     @property

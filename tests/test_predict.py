@@ -192,9 +192,9 @@ def test_a_plot_is_read_only_if_it_is_named(predict_main, own, tmp_path):
     predict_main(own / "1.png", "--output", plot)
     status, printed = predict_main(plot.parent)
     assert status == 2
-    assert printed.err.endswith("1.png is an output of predict.py; give a picture to read\n")
+    assert printed.err.endswith("1.png is a plot of this project; give a picture to read\n")
     _, printed = predict_main(plot)
-    assert "is an output of predict.py" not in printed.err
+    assert "is a plot of this project" not in printed.err
 
 
 @pytest.mark.parametrize("output", ["own/../own/1.png", "own/link.png"])
