@@ -2,9 +2,9 @@
 
     python train.py
 
-The README shows what it prints and the pictures it saves. What each step adds: mistakes in 10,000
-validation and 10,000 test images after ten epochs on 50,000 images, mean and standard deviation
-of five seeds, by `python tests/benchmark.py recipe --data mnist.npz`:
+The README shows what it prints and the pictures it saves. What each step adds: mistakes in
+10,000 validation and 10,000 test images after ten epochs on 50,000 images, mean and standard
+deviation of five seeds, by `python tests/benchmark.py recipe --data mnist.npz`:
 
 | step | validation | test | time |
 |---|---|---|---|
@@ -17,9 +17,9 @@ of five seeds, by `python tests/benchmark.py recipe --data mnist.npz`:
 | + its strength falls to a half | 105 ± 6 | 97 ± 9 | 0.46 |
 | + flags on ones | 108 ± 8 | 100 ± 6 | 0.47 |
 
-Flags cost nothing here, and people's ones are read: see `augmentation.py`. No gain came from
-label smoothing, another beta_2, a higher learning rate, stronger augmentation, linear decay of the
-learning rate, a longer rise of it, or batch normalization's statistics taken from clean images.
+Flags let the network read people's ones: see `augmentation.py`. No gain came from label
+smoothing, another beta_2, a higher learning rate, a linear fall of it, a longer rise, stronger
+augmentation, or statistics of batch normalization from images that are not augmented.
 """
 
 import argparse
