@@ -167,6 +167,16 @@ def test_a_stroke_is_seen_while_it_is_drawn(pen):
     assert longer == pytest.approx(200 * scale * PEN_WIDTH * scale, rel=0.2)
 
 
+def test_keys_of_matplotlib_do_nothing(monkeypatch):
+    pyplot.switch_backend("agg")
+    monkeypatch.setattr(FigureCanvasAgg, "required_interactive_framework", "none")
+    figure = window.open_figure()
+    axes = figure.add_axes((0, 0, 1, 1))
+    KeyEvent("key_press_event", figure.canvas, "l", 50, 50)._process()
+    assert axes.get_yscale() == "linear"
+    pyplot.close("all")
+
+
 def test_reading_is_shown_for_the_digit_drawn_last(pen):
     pen.mouse("button_press", *ONE[0], button=3)
     pen.mouse("button_press", 950, 100)  # beside the paper
