@@ -33,6 +33,11 @@ without it, of 55 photos, 110 made ones of eleven kinds and 43 without digits, o
 | cutting, MAX_WIDTH 99; its DOUBT_COST 0; its WIDTH_COST 0 | 0 | 7; 4; 4 | 0 |
 | size, MAX_SIZE 99; least, MIN_START_SIZE 0; MIN_LENGTH 0 | 0 | 6; 2; 3 | 0 |
 | lines that end early, MIN_FREE_LENGTH_SHARE 9 | 0 | 5 | 0 |
+| strokes crossed, STROKE_COST 0 | 0 | 2 | 0 |
+| marks, MAX_MARK_HEIGHT 0; EDGE_ZONE -1; MAX_EDGE_SHARE 9 | 0 | 1 each | 0 |
+| blots, MAX_BLOT_ELONGATION 0; MIN_ELONGATION 0; overhang, MAX_HEIGHT_SUM 99 | 0 | 0 | 0 |
+| lines to the edge, MIN_LENGTH_SHARE 9; drawings, MAX_DRAWING_NOISE -1 | 0 | 0 | 0 |
+| flat runs, MIN_HEIGHT_TO_STROKE 99; PIECE_COST 0 | 0 | -1; -3 | 0 |
 """
 
 from photos.files import find_files, read_image
