@@ -15,6 +15,32 @@ scored by how much they look like strokes of a pen: long, sharp and clear. Ruled
 and what the edge of the paper cuts off do not count. Digits that touch are cut where the model
 is most confident. The image is searched at up to three sizes, the levels, for dark and for
 light ink, the polarities. All limits were tuned on people's pictures and on rendered ones.
+
+What a rule is worth: pictures lost without it, of 55 photos, 110 made ones of eleven kinds and
+43 without digits, with one network. Two rules for lines were changed afterwards.
+
+| rule, the constant that turns it off | photos | made | none |
+|---|---|---|---|
+| thin strokes are thickened, MIN_STROKE_WIDTH 0 | 12 | -1 | 0 |
+| what the edge cuts off, MAX_DRAWING_NOISE 9 | 4 | 1 | 3 |
+| sharp and clear, WEIGHT_EXPONENT 0 | 3 | 11 | 3 |
+| least score, MIN_SCORE 0 | 3 | 0 | 4 |
+| tight lines, MAX_HEIGHT 99 | 1 | 10 | 0 |
+| parts above one another, MAX_GAP 0 | 1 | 2 | 0 |
+| solid objects, MIN_AREA_TO_DEPTH 0 | 1 | 0 | 4 |
+| contrast to noise, MIN_CONTRAST_TO_NOISE 0 | 1 | 0 | 2 |
+| sheet, MIN_SHEET_WIDTH 9; MIN_CONTRAST 0; widening, NARROW 0 | 1 each | 0 | 0 |
+| height of pieces, MIN_PIECE_HEIGHT 0 | 1 | 0 | 0 |
+| frames, MIN_RECTANGULARITY 9 | 0 | 11 | 0 |
+| colour, MIN_COLOUR_TO_GREY 9e9 | 0 | 9 | 0 |
+| cutting, MAX_WIDTH 99; its DOUBT_COST 0; its WIDTH_COST 0 | 0 | 7; 4; 4 | 0 |
+| size, MAX_SIZE 99; least, MIN_START_SIZE 0; MIN_LENGTH 0 | 0 | 6; 2; 3 | 0 |
+| lines that end early, MIN_FREE_LENGTH_SHARE 9 | 0 | 5 | 0 |
+| strokes crossed, STROKE_COST 0 | 0 | 2 | 0 |
+| marks, MAX_MARK_HEIGHT 0; EDGE_ZONE -1; MAX_EDGE_SHARE 9 | 0 | 1 each | 0 |
+| blots, MAX_BLOT_ELONGATION 0; MIN_ELONGATION 0; overhang, MAX_HEIGHT_SUM 99 | 0 | 0 | 0 |
+| lines to the edge, MIN_LENGTH_SHARE 9; drawings, MAX_DRAWING_NOISE -1 | 0 | 0 | 0 |
+| PIECE_COST 0 | 0 | -3 | 0 |
 """
 
 from photos.files import find_files, open_picture

@@ -33,7 +33,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from data import Mnist, hold_out, load_mnist, normalize, training_batches
-from photos import find_digits
+from photos import read_picture
 
 EPOCHS, STEPS = 10, 60_000 // 128  # of train.py: epochs, and steps of an epoch
 
@@ -246,8 +246,7 @@ def reading_accuracy(path: str, models: list[str], folders: list[str]) -> list[s
     name = "MNIST's test set, as pictures"
     as_pictures = zip(repeat(name), texts, map(Image.fromarray, mnist.x_eval), strict=False)
     for kind, text, picture in chain(as_pictures, *map(labelled_pictures, folders)):
-        pixels = [digit.pixels for line in find_digits(picture) for digit in line]
-        read = [read_text(net(np.stack(pixels))) if pixels else "" for net in networks]
+        read = [read_text(read_picture(picture, net).probabilities) for net in networks]
         results.setdefault(kind, []).append((text, *read))
     rows = ["| pictures | count | read whole | digits right |", "|---|---|---|---|"]
     for kind, pictures in results.items():
