@@ -151,6 +151,7 @@ def test_options_reach_the_training_and_the_metrics(untrained_run, random_npz, m
     given = "--learning-rate 0.02 --seed 3 --no-augment --epochs 4 --batch-size 8"
     run = untrained_run(*given.split())
     assert run.batch.shape == (8, 28, 28)
+    assert not isinstance(run.model.layers[0], RandomAugmentation)
     assert run.drawn["training_curves"][-1] is False
     assert (run.model.jit_compile, run.model.steps_per_execution) == (True, 5)
     run.model.optimizer.iterations.assign(2)  # the end of the rise, a tenth of 20 steps
