@@ -79,8 +79,7 @@ def read_image(path: str | Path) -> Image.Image:
             with Image.open(path) as file:
                 pages = 1 if file.format in ONE_PAGE else getattr(file, "n_frames", 1)
                 full_side = max(file.size)
-                # JPEG files are decoded at reduced size, not below MAX_SIDE.
-                file.draft("RGB", [MAX_SIDE * side // full_side for side in file.size])
+                file.draft("RGB", (MAX_SIDE, MAX_SIDE))  # decodes large JPEG files smaller
                 if file.width * file.height > Image.MAX_IMAGE_PIXELS:
                     raise ValueError("too many pixels: shrink it to 9,000 a side")
                 image = to_upright_rgb(file)
