@@ -17,9 +17,10 @@ is most confident. The image is searched at up to three sizes, the levels, for d
 light ink, the polarities. All limits were tuned on people's pictures and on rendered ones.
 
 What a rule is worth: pictures lost without it, of 55 photos, 110 made ones of eleven kinds and
-43 without digits, with one network. Two rules for lines were changed afterwards.
+43 without digits, with one network. Two rules for lines were changed afterwards. `python
+tests/benchmark.py reading --without NAME=VALUE` measures a rule on your own pictures.
 
-| rule, the constant that turns it off | photos | made | none |
+| rule, and the value that turns it off | photos | made | none |
 |---|---|---|---|
 | thin strokes are thickened, MIN_STROKE_WIDTH 0 | 12 | -1 | 0 |
 | what the edge cuts off, MAX_DRAWING_NOISE 9 | 4 | 1 | 3 |

@@ -3,11 +3,12 @@
     python tests/benchmark.py training --data mnist.npz
     python tests/benchmark.py recipe --data mnist.npz
     python tests/benchmark.py reading --data mnist.npz outputs/model.keras ...
+    python tests/benchmark.py reading --without MIN_SCORE=0 --data mnist.npz outputs/model.keras
 
 "training" measures train.py against a plain Keras loop, "recipe" each step between them. Each
 run is a process of its own, and the runs take turns, so that whatever else the machine does
-falls on all of them alike. "reading" measures how well the given models read pictures. Run this
-by hand.
+falls on all of them alike. "reading" measures how well the given models read pictures, with
+"--without" as if photos/ lacked a rule. Run this by hand.
 """
 
 import argparse
@@ -291,6 +292,16 @@ def in_fresh_process(function: Callable, *arguments: Any) -> Any:
         return process.submit(function, *arguments).result()
 
 
+def turn_off(name: str, value: str) -> None:
+    """Set the constant `name` in the files of photos/ that have it."""
+    modules = [module for path, module in sys.modules.items() if path.startswith("photos.")]
+    found = [module for module in modules if hasattr(module, name)]
+    if not found:
+        raise ValueError(f"photos/ has no {name}")
+    for module in found:
+        setattr(module, name, float(value))
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure what the arguments `argv` ask for."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -305,7 +316,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         default=[str(Path(__file__).parent / "rendered")],
         help="read also the pictures in DIR/images that DIR/labels.csv names",
     )
+    option("--without", metavar="NAME=VALUE", help="set a constant of photos/ for this run")
     args = parser.parse_intermixed_args(argv)
+    if args.without:
+        turn_off(*args.without.split("="))
     if args.what == "training":
         measure_training(args.data)
     elif args.what == "recipe":

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 import augmentation
 import benchmark
 from data import ARRAY_NAMES
+from photos import find_writing, search
 
 
 def test_training_takes_the_runs_in_turn(monkeypatch, capsys):
@@ -82,6 +83,17 @@ def test_reading_measures_all_pictures(tmp_path, capsys, trained_file, bundled_d
     assert rows["own, drawn"] == ["2", "100.00 ± 0.00 %", "100.00 ± 0.00 %"]
     assert rows["rendered, no writing"] == ["3", "100.00 ± 0.00 %", "no digits"]
     assert float(rows["rendered, page"][2].split()[0]) > 90
+
+
+def test_a_rule_of_photos_can_be_turned_off(monkeypatch):
+    monkeypatch.setattr(search, "MIN_SCORE", search.MIN_SCORE)
+    drawing = Image.new("L", (300, 200), "white")
+    ImageDraw.Draw(drawing).line((150, 50, 150, 150), fill="black", width=10)
+    assert len(find_writing(drawing).lines) == 1
+    benchmark.turn_off("MIN_SCORE", "9")
+    assert find_writing(drawing).lines == []
+    with pytest.raises(ValueError, match="photos/ has no MIN_SORE"):
+        benchmark.turn_off("MIN_SORE", "9")
 
 
 @pytest.mark.parametrize(
