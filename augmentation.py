@@ -69,17 +69,14 @@ class RandomAugmentation(keras.layers.Layer):
             maxval=strength,
             alg="philox",  # several times faster under XLA than the default
         )
-        values = self.ranges * unit
-        angle, shear, zoom_y, zoom_x, shift_y, shift_x = tf.unstack(values[:, :6], axis=1)
-        elastic_y, elastic_x = tf.split(values[:, 6:], 2, axis=1)
-        cos, sin = tf.cos(angle), tf.sin(angle)
-        affine_y = [(1 + zoom_y) * cos, (1 + zoom_y) * (shear * cos - sin), 13.5 + shift_y]
-        affine_x = [(1 + zoom_x) * sin, (1 + zoom_x) * (shear * sin + cos), 13.5 + shift_x]
-        return sample_bilinear(
-            images,
-            y=tf.concat([tf.stack(affine_y, axis=1), elastic_y], axis=1) @ self.basis,
-            x=tf.concat([tf.stack(affine_x, axis=1), elastic_x], axis=1) @ self.basis,
+        angle, shear, zoom_y, zoom_x, shift_y, shift_x, elastic_y, elastic_x = tf.split(
+            self.ranges * unit, 6 * [1] + 2 * [ELASTIC_GRID_SIDE**2], axis=1
         )
+        cos, sin = tf.cos(angle), tf.sin(angle)
+        y = [(1 + zoom_y) * cos, (1 + zoom_y) * (shear * cos - sin), 13.5 + shift_y, elastic_y]
+        x = [(1 + zoom_x) * sin, (1 + zoom_x) * (shear * sin + cos), 13.5 + shift_x, elastic_x]
+        y, x = tf.concat(y, axis=1) @ self.basis, tf.concat(x, axis=1) @ self.basis
+        return sample_bilinear(images, y, x)
 
 
 def sample_bilinear(images: tf.Tensor, y: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
@@ -118,7 +115,8 @@ def add_flags(images: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.nda
     stroke_width = ones.sum(axis=(1, 2)) / length
     slant = np.degrees(np.arctan2(-stem[1], stem[0]))
     angle = np.maximum(rng.uniform(*FLAG_ANGLE, len(ones)), slant + MIN_ANGLE_TO_STEM)
-    direction = np.array([np.cos(np.radians(angle)), -np.sin(np.radians(angle))])
+    angle = np.radians(angle)
+    direction = np.array([np.cos(angle), -np.sin(angle)])
     flag = rng.uniform(*FLAG_LENGTH, len(ones)) * length * direction
     foot = rng.uniform(*FOOT_LENGTH, len(ones)) * length * [[0], [1]]
     foot *= rng.random(len(ones)) < FOOT_SHARE

@@ -24,13 +24,11 @@ if TYPE_CHECKING:
 
 BUNDLED_FILE = Path(__file__).parent / "assets" / "mnist-5k.npz"
 ARRAY_NAMES = ("x_train", "y_train", "x_test", "y_test")
-# IDX files are named like train-images-idx3-ubyte.gz. EMNIST and QMNIST put a word before it
-# and write "test"; others write a dot for a dash.
 IDX_NAMES = {
-    "x_train": r"(^|-)train-images[-.]idx",
-    "y_train": r"(^|-)train-labels[-.]idx",
-    "x_test": r"(^|-)(t10k|test)-images[-.]idx",
-    "y_test": r"(^|-)(t10k|test)-labels[-.]idx",
+    "x_train": "train-images",
+    "y_train": "train-labels",
+    "x_test": "(t10k|test)-images",
+    "y_test": "(t10k|test)-labels",
 }
 DOWNLOAD_TIMEOUT = 5  # seconds without an answer, for each of the server's ten addresses
 MIN_LIKENESS = 0.9  # correlation with the bundled digits: images of other things stay below
@@ -49,12 +47,9 @@ class Mnist(NamedTuple):
 
 
 def load_mnist(path: str | Path | None = None) -> Mnist:
-    """Load MNIST from `path`, or Keras's copy of it, or else the bundled digits.
+    """Load MNIST from `path` or, without one, from Keras.
 
     `path` is an `.npz` file in Keras's layout or a folder with the four original IDX files.
-    Without a path, Keras reads its cached copy or downloads it. If that fails, one line on
-    stderr says so and the bundled digits are used.
-
     Raises OSError if a file cannot be read and InputError if it does not hold a data set
     like MNIST; the message names the file and what is wrong with it.
     """
@@ -69,7 +64,10 @@ def load_mnist(path: str | Path | None = None) -> Mnist:
 
 
 def load_from_keras() -> Mnist:
-    """Keras's copy of MNIST, downloaded if it is not cached, or else the bundled digits."""
+    """Load Keras's cached copy of MNIST, or download it.
+
+    If that fails, a warning says so and the bundled digits are used.
+    """
     with quiet_import():
         import keras
 
@@ -94,26 +92,6 @@ def load_from_keras() -> Mnist:
 def load_bundled() -> Mnist:
     """The 5,000 MNIST images in `assets/`: 4,000 to train on, 1,000 to test with."""
     return Mnist(*read_npz(BUNDLED_FILE).values(), name="the bundled digits", bundled=True)
-
-
-def load_test_data(path: str | None, model_path: str) -> Mnist:
-    """Load `path`, or else the data that metrics.json beside the model names, or else MNIST.
-
-    Raises InputError if only the bundled digits are there: the model may have learned them.
-    """
-    if path is None:
-        with suppress(OSError, ValueError, KeyError, TypeError):  # a model from elsewhere
-            metrics = json.loads(Path(model_path).with_name("metrics.json").read_text())
-            path = metrics["data"]
-            if metrics["bundled_digits"]:
-                return load_bundled()
-    mnist = load_mnist(path)
-    if mnist.bundled:
-        raise InputError(
-            "MNIST is missing, and the model has seen the bundled digits in training; "
-            "give --data PATH"
-        )
-    return mnist
 
 
 def hold_out(mnist: Mnist, count: int) -> Mnist:
@@ -149,12 +127,32 @@ def training_batches(x: np.ndarray, y: np.ndarray, batch_size: int) -> "tf.data.
     return pairs.prefetch(2)
 
 
+def load_test_data(path: str | None, model_path: str) -> Mnist:
+    """Load `path`, or else the data that metrics.json beside the model names, or else MNIST.
+
+    Raises InputError if only the bundled digits are there: the model may have learned them.
+    """
+    if path is None:
+        with suppress(OSError, ValueError, KeyError, TypeError):  # a model from elsewhere
+            metrics = json.loads(Path(model_path).with_name("metrics.json").read_text())
+            path = metrics["data"]
+            if metrics["bundled_digits"]:
+                return load_bundled()
+    mnist = load_mnist(path)
+    if mnist.bundled:
+        raise InputError(
+            "MNIST is missing, and the model has seen the bundled digits in training; "
+            "give --data PATH"
+        )
+    return mnist
+
+
 def read_npz(path: str | Path) -> dict[str, np.ndarray]:
     """The arrays (see ARRAY_NAMES) of an `.npz` file in Keras's layout."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(path) as archive:
             names = archive.files
-            arrays = {name: np.asarray(archive[name]) for name in ARRAY_NAMES if name in names}
+            arrays = {name: archive[name] for name in ARRAY_NAMES if name in names}
     except OSError:  # a missing or unreadable file says so
         raise
     except Exception as error:  # a damaged file can fail in a dozen ways
@@ -166,11 +164,15 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def read_idx_folder(folder: Path) -> dict[str, np.ndarray]:
-    """The arrays of the four IDX files that are nearest to a folder, in it or below."""
+    """The arrays of the four IDX files that are nearest to a folder, in it or below.
+
+    They are named like train-images-idx3-ubyte.gz, EMNIST's like
+    emnist-digits-test-images-idx3-ubyte. Some copies have a dot before idx.
+    """
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     arrays = {}
-    for name, pattern in IDX_NAMES.items():
-        found = [path for path in files if re.search(pattern, path.name)]
+    for name, part in IDX_NAMES.items():
+        found = [path for path in files if re.search(f"(^|-){part}[-.]idx", path.name)]
         depth = min((len(path.parts) for path in found), default=0)
         nearest = {str(p).removesuffix(".gz"): p for p in found if len(p.parts) == depth}
         if len(nearest) != 1:
@@ -186,11 +188,10 @@ def read_idx(path: Path) -> np.ndarray:
     try:
         if raw.startswith(b"\x1f\x8b"):  # gzip, even if the name lacks .gz
             raw = gzip.decompress(raw)
-        dimensions, start = raw[3], 4 + 4 * raw[3]
-        shape = np.frombuffer(raw[:start], ">u4", offset=4).tolist()
-        if raw[:3] != b"\0\0\x08" or len(shape) != dimensions:
+        if raw[:3] != b"\0\0\x08":
             raise ValueError("wrong header")
-        return np.frombuffer(raw, np.uint8, offset=start).reshape(shape)
+        shape = np.frombuffer(raw, ">u4", count=raw[3], offset=4)
+        return np.frombuffer(raw, np.uint8, offset=4 + 4 * raw[3]).reshape(shape)
     except Exception as error:  # gzip and NumPy raise many kinds
         raise InputError(
             f"{path}: damaged, or no IDX file of bytes ({error}); copy or download it again"
@@ -224,20 +225,12 @@ def check_arrays(arrays: dict[str, np.ndarray], source: str | Path) -> list[np.n
 
 def warn_if_turned(mnist: Mnist, source: str | Path) -> None:
     """Warn if the training images look like MNIST's digits turned, mirrored or inverted."""
-    bundled = load_bundled()
-    digits = np.intersect1d(mnist.y_train, bundled.y_train)
     means, expected = (
-        np.array([x[y == digit].mean(axis=0) for digit in digits])
-        for x, y, *_ in (mnist, bundled)
+        np.array([x[y == digit].mean(axis=0) for digit in np.unique(mnist.y_train)])
+        for x, y, *_ in (mnist, load_bundled())
     )
-    turned = [np.rot90(means, n, axes=(1, 2)) for n in range(4)]
-    mirrored = [form.swapaxes(1, 2) for form in turned]
-    forms = {"upright": turned[:1], "black on white": [-means]}
-    forms["turned or mirrored"] = turned[1:] + mirrored
-    likeness = {
-        name: max(np.corrcoef(form.ravel(), expected.ravel())[0, 1] for form in group)
-        for name, group in forms.items()
-    }
-    best = max(likeness, key=likeness.get)
-    if best != "upright" and likeness[best] > MIN_LIKENESS:
-        warn(f"{source}: the digits look {best}; MNIST's are upright and white on black")
+    forms = (np.rot90(x, n, (1, 2)) for x in (means, means.swapaxes(1, 2)) for n in range(4))
+    upright, *turned = (np.corrcoef(form.ravel(), expected.ravel())[0, 1] for form in forms)
+    if max(-upright, *turned) > max(upright, MIN_LIKENESS):
+        look = "turned or mirrored" if max(turned) > -upright else "black on white"
+        warn(f"{source}: the digits look {look}; MNIST's are upright and white on black")
