@@ -19,11 +19,11 @@ ELASTIC_GRID_SIDE = 5  # points: with more, digits lose their shape
 FINAL_STRENGTH = 0.5  # share of the ranges that is left at the end of a run
 
 # Much of the world writes a 1 with a flag, a stroke from its top down to the left, and often
-# with a foot, a short line at its bottom. MNIST has few: without more, the network reads a 7.
+# with a foot, a short line at its bottom. MNIST has so few that the network reads them as 7.
 # Angles are in degrees, lengths are shares of the stem's length.
 FLAG_SHARE = 0.15  # of the ones; with twice as many, other digits are read worse
 FLAG_ANGLE = 25, 62  # to the vertical; a wider angle looks like a 7
-MIN_ANGLE_TO_STEM = 18  # in a smaller angle, the gap fills with ink
+MIN_ANGLE_TO_STEM = 18  # with a smaller angle, ink fills the gap
 FLAG_LENGTH = 0.2, 0.7
 FOOT_SHARE = 1 / 3  # of the ones with a flag
 FOOT_LENGTH = 0.3, 0.7
@@ -34,9 +34,10 @@ class RandomAugmentation(keras.layers.Layer):
     """Rotate, shear, zoom, shift and elastically distort each training image at random.
 
     Images are float (n, 28, 28). Outside training, they pass unchanged. The strength falls
-    linearly over a run of `steps` batches. The elastic displacement is random at the points of
-    a grid and interpolated bicubically between them (Simard, Steinkraus and Platt, "Best
-    practices for convolutional neural networks", 2003, smooth one that is random everywhere).
+    linearly over a run of `steps` batches. Elastic distortion is by Simard, Steinkraus and
+    Platt, "Best practices for convolutional neural networks", 2003. They smooth displacements
+    that are random at each pixel; here, they are random at the points of a grid, with bicubic
+    interpolation between these.
     """
 
     def __init__(self, steps: int) -> None:
@@ -47,9 +48,9 @@ class RandomAugmentation(keras.layers.Layer):
         affine = [math.radians(ROTATION), SHEAR, ZOOM, ZOOM, SHIFT, SHIFT]
         self.ranges = np.array(affine + 2 * ELASTIC_GRID_SIDE**2 * [ELASTIC], np.float32)
         self.seed_generator = keras.random.SeedGenerator()
-        # A pixel is sampled at y = weights @ basis, and x likewise. The rows of the basis are
-        # y, x and 1 for the affine part, and a smooth bump for each point of the elastic grid.
-        # Only the weights are random.
+        # Each pixel gets the value that the image has at another point, whose y and x are both
+        # weights @ basis, with random weights. The basis does not change: its rows are y, x and
+        # 1 for the affine map, and a smooth bump for each point of the elastic grid.
         y, x = np.indices((28, 28)) - 13.5
         grid = np.eye(ELASTIC_GRID_SIDE**2).reshape(-1, ELASTIC_GRID_SIDE, ELASTIC_GRID_SIDE, 1)
         elastic_maps = keras.ops.image.resize(grid, (28, 28), "bicubic")
@@ -73,10 +74,11 @@ class RandomAugmentation(keras.layers.Layer):
             self.ranges * unit, 6 * [1] + 2 * [ELASTIC_GRID_SIDE**2], axis=1
         )
         cos, sin = tf.cos(angle), tf.sin(angle)
+        # The weights of y and x: zoom after rotation after shear, shift, elastic distortion.
         y = [(1 + zoom_y) * cos, (1 + zoom_y) * (shear * cos - sin), 13.5 + shift_y, elastic_y]
         x = [(1 + zoom_x) * sin, (1 + zoom_x) * (shear * sin + cos), 13.5 + shift_x, elastic_x]
-        y, x = tf.concat(y, axis=1) @ self.basis, tf.concat(x, axis=1) @ self.basis
-        return sample_bilinear(images, y, x)
+        points = [tf.concat(weights, axis=1) @ self.basis for weights in (y, x)]
+        return sample_bilinear(images, *points)
 
 
 def sample_bilinear(images: tf.Tensor, y: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
@@ -100,28 +102,30 @@ def sample_bilinear(images: tf.Tensor, y: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
 
 
 def add_flags(images: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndarray, int]:
-    """Put a flag, and sometimes a foot, on a random part of the images with label 1.
+    """Draw a flag, and sometimes a foot, on a random part of the images with label 1.
 
     `images` are uint8 (n, 28, 28), `labels` (n,). Returns new images and how many have a flag.
-    Each keeps its centre of mass, to half a pixel, as MNIST's digits are centred by it.
+    MNIST's digits are centred by their centre of mass, so this is kept, to half a pixel.
     """
     rng = np.random.default_rng(seed)
     has_stem = (images > 127).any(axis=2).sum(axis=1) >= MIN_STEM
     chosen = np.flatnonzero(has_stem & (labels == 1) & (rng.random(len(labels)) < FLAG_SHARE))
     ones = images[chosen] / 255
+
+    # Points and vectors are (2, n): y, which grows downwards, and x.
     top, bottom = find_stem_ends(ones)
     stem = bottom - top
     length = np.hypot(*stem)
     stroke_width = ones.sum(axis=(1, 2)) / length
-    slant = np.degrees(np.arctan2(-stem[1], stem[0]))
+    slant = np.degrees(np.arctan2(-stem[1], stem[0]))  # the stem's own angle
     angle = np.maximum(rng.uniform(*FLAG_ANGLE, len(ones)), slant + MIN_ANGLE_TO_STEM)
-    angle = np.radians(angle)
-    direction = np.array([np.cos(angle), -np.sin(angle)])
+    direction = np.array([np.cos(np.radians(angle)), -np.sin(np.radians(angle))])
     flag = rng.uniform(*FLAG_LENGTH, len(ones)) * length * direction
     foot = rng.uniform(*FOOT_LENGTH, len(ones)) * length * [[0], [1]]
     foot *= rng.random(len(ones)) < FOOT_SHARE
-    flagged = add_strokes(ones, top, top + flag, stroke_width)
-    flagged = add_strokes(flagged, bottom - foot / 2, bottom + foot / 2, stroke_width)
+    flagged = draw_strokes(ones, top, top + flag, stroke_width)
+    flagged = draw_strokes(flagged, bottom - foot / 2, bottom + foot / 2, stroke_width)
+
     shifts = np.round(center_of_mass(ones) - center_of_mass(flagged)).astype(int).T
     result = images.copy()
     for i, one, shift in zip(chosen, np.uint8(255 * flagged), shifts, strict=True):
@@ -130,20 +134,19 @@ def add_flags(images: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.nda
 
 
 def find_stem_ends(ones: np.ndarray) -> list[np.ndarray]:
-    """The upper and the lower ends (2, n) of the ink in (n, 28, 28): y and x in pixels."""
+    """The centres (2, n) of the first and of the last row with ink in images (n, 28, 28)."""
     has_ink = ones.max(axis=2) > 0.5
     first, last = has_ink.argmax(axis=1), 27 - has_ink[:, ::-1].argmax(axis=1)
-    index = np.arange(len(ones))
+    rows = np.arange(28)[:, np.newaxis]
     return [
-        np.array([row, ones[index, row] @ np.arange(28) / ones[index, row].sum(axis=1)])
-        for row in (first, last)
+        center_of_mass(ones * (rows == y[:, np.newaxis, np.newaxis])) for y in (first, last)
     ]
 
 
-def add_strokes(
+def draw_strokes(
     images: np.ndarray, start: np.ndarray, end: np.ndarray, width: np.ndarray
 ) -> np.ndarray:
-    """Add a straight stroke to each of (n, 28, 28), from `start` to `end`, both (2, n)."""
+    """Draw a stroke, `width` (n,) wide, on each image, from `start` to `end`, both (2, n)."""
     # Axes: y and x, images, pixels.
     to_pixel = np.indices((28, 28)).reshape(2, 1, 784) - start[..., np.newaxis]
     stroke = (end - start)[..., np.newaxis]

@@ -166,8 +166,8 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
 def read_idx_folder(folder: Path) -> dict[str, np.ndarray]:
     """The arrays of the four IDX files that are nearest to a folder, in it or below.
 
-    They are named like train-images-idx3-ubyte.gz, EMNIST's like
-    emnist-digits-test-images-idx3-ubyte. Some copies have a dot before idx.
+    They are named like train-images-idx3-ubyte.gz or, in EMNIST,
+    emnist-digits-test-images-idx3-ubyte. Some copies have a dot before "idx".
     """
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     arrays = {}
@@ -225,6 +225,7 @@ def check_arrays(arrays: dict[str, np.ndarray], source: str | Path) -> list[np.n
 
 def warn_if_turned(mnist: Mnist, source: str | Path) -> None:
     """Warn if the training images look like MNIST's digits turned, mirrored or inverted."""
+    # The mean image of each digit, in its eight forms, is compared with the bundled digits'.
     means, expected = (
         np.array([x[y == digit].mean(axis=0) for digit in np.unique(mnist.y_train)])
         for x, y, *_ in (mnist, load_bundled())

@@ -86,8 +86,7 @@ def load_model(path: str) -> keras.Model:
     OSError if the file cannot be read and InputError if it has no such model. Keras's safe
     mode stays on: a file that contains code is refused.
     """
-    with open(path, "rb"):  # Keras raises a long ValueError for a missing file
-        pass
+    open(path, "rb").close()  # Keras raises a long ValueError for a missing file
     try:
         loaded = keras.models.load_model(path, compile=False)
         shape, outputs = loaded.input_shape[1:], loaded.output_shape[1:]

@@ -150,9 +150,9 @@ def fit(
     """Train, and print each epoch; returns losses and accuracies, a value for each epoch."""
     from model import keras, learning_rate_schedule
 
+    rate = learning_rate_schedule(args.learning_rate, args.epochs * steps_per_epoch)
     # Steps are short, so their overhead would take most of the time. Therefore XLA compiles a
     # step, and TensorFlow runs all steps of an epoch in one call.
-    rate = learning_rate_schedule(args.learning_rate, args.epochs * steps_per_epoch)
     training_model.compile(
         keras.optimizers.Adam(rate),
         "sparse_categorical_crossentropy",
