@@ -34,10 +34,9 @@ class RandomAugmentation(keras.layers.Layer):
     """Rotate, shear, zoom, shift and elastically distort each training image at random.
 
     Images are float (n, 28, 28). Outside training, they pass unchanged. The strength falls
-    linearly over a run of `steps` batches. Elastic distortion is by Simard, Steinkraus and
-    Platt, "Best practices for convolutional neural networks", 2003. They smooth displacements
-    that are random at each pixel; here, they are random at the points of a grid, with bicubic
-    interpolation between these.
+    linearly over a run of `steps` batches. Elastic distortion follows Simard, Steinkraus and
+    Platt, "Best practices for convolutional neural networks", 2003, but only the points of a
+    grid move at random; what lies between them is interpolated.
     """
 
     def __init__(self, steps: int) -> None:
@@ -48,9 +47,9 @@ class RandomAugmentation(keras.layers.Layer):
         affine = [math.radians(ROTATION), SHEAR, ZOOM, ZOOM, SHIFT, SHIFT]
         self.ranges = np.array(affine + 2 * ELASTIC_GRID_SIDE**2 * [ELASTIC], np.float32)
         self.seed_generator = keras.random.SeedGenerator()
-        # Each pixel gets the value that the image has at another point, whose y and x are both
-        # weights @ basis, with random weights. The basis does not change: its rows are y, x and
-        # 1 for the affine map, and a smooth bump for each point of the elastic grid.
+        # A new pixel is read at another point of the image, at y = weights @ basis, and at x
+        # likewise with other weights. Only the weights are random. The rows of the basis are y,
+        # x and 1 for the affine map, and a smooth bump for each point of the elastic grid.
         y, x = np.indices((28, 28)) - 13.5
         grid = np.eye(ELASTIC_GRID_SIDE**2).reshape(-1, ELASTIC_GRID_SIDE, ELASTIC_GRID_SIDE, 1)
         elastic_maps = keras.ops.image.resize(grid, (28, 28), "bicubic")
@@ -63,7 +62,7 @@ class RandomAugmentation(keras.layers.Layer):
             return images
         strength = 1 - (1 - FINAL_STRENGTH) * self.step / self.steps
         self.step.assign_add(1)
-        unit = tf.random.stateless_uniform(
+        shares = tf.random.stateless_uniform(
             (tf.shape(images)[0], len(self.ranges)),
             self.seed_generator.next(),
             minval=-strength,
@@ -71,7 +70,7 @@ class RandomAugmentation(keras.layers.Layer):
             alg="philox",  # several times faster under XLA than the default
         )
         angle, shear, zoom_y, zoom_x, shift_y, shift_x, elastic_y, elastic_x = tf.split(
-            self.ranges * unit, 6 * [1] + 2 * [ELASTIC_GRID_SIDE**2], axis=1
+            self.ranges * shares, 6 * [1] + 2 * [ELASTIC_GRID_SIDE**2], axis=1
         )
         cos, sin = tf.cos(angle), tf.sin(angle)
         # The weights of y and x: zoom after rotation after shear, shift, elastic distortion.

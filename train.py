@@ -147,7 +147,7 @@ def train(args: argparse.Namespace) -> None:
 def fit(
     training_model: "keras.Model", mnist: Mnist, args: argparse.Namespace, steps_per_epoch: int
 ) -> Mapping[str, Sequence[float]]:
-    """Train, and print each epoch; returns losses and accuracies, a value for each epoch."""
+    """Train and print each epoch; returns the losses and accuracies of all epochs."""
     from model import keras, learning_rate_schedule
 
     rate = learning_rate_schedule(args.learning_rate, args.epochs * steps_per_epoch)
@@ -160,9 +160,9 @@ def fit(
         jit_compile=True,
         steps_per_execution=steps_per_epoch,
     )
+    evaluation = normalize(mnist.x_eval), mnist.y_eval
     # If the first step made the variables of Adam and of the metrics, it would be compiled
     # twice. These two calls make them.
-    evaluation = normalize(mnist.x_eval), mnist.y_eval
     training_model.optimizer.build(training_model.trainable_variables)
     training_model.evaluate(*evaluation, EVALUATION_BATCH_SIZE, verbose=0)
 
