@@ -152,7 +152,7 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path) as archive:
             names = archive.files
-            arrays = {name: archive[name] for name in ARRAY_NAMES if name in names}
+            arrays = {name: np.asarray(archive[name]) for name in ARRAY_NAMES if name in names}
     except OSError:  # a missing or unreadable file says so
         raise
     except Exception as error:  # a damaged file can fail in a dozen ways
