@@ -33,10 +33,10 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from data import Mnist, hold_out, load_mnist, normalize, training_batches
+from data import Mnist, hold_out, load_mnist, normalize
 from photos import read_picture
 
-EPOCHS, STEPS = 10, 60_000 // 128  # of train.py: epochs, and steps of an epoch
+EPOCHS = 10  # of train.py
 
 
 def plain_loop(mnist: Mnist, seed: int, batch_size: int) -> tuple[Any, float]:
@@ -66,17 +66,15 @@ def plain(path: str, seed: int) -> dict:
     return {"test_accuracy": accuracy, "train_seconds": seconds}
 
 
-def train_py(path: str, seed: int, *options: str) -> dict:
+def train_py(path: str, seed: int, *options: str, output: str | None = None) -> dict:
     """Run train.py with `options`; returns its metrics."""
     import train
 
-    with tempfile.TemporaryDirectory() as folder:
-        given = ["--data", path, "--seed", str(seed), "--output", folder]
-        with contextlib.redirect_stdout(io.StringIO()):
-            status = train.main([*given, *options])
-        if status != 0:
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        given = ["--data", path, "--seed", str(seed), "--output", output or folder, *options]
+        if status := train.main(given):
             raise RuntimeError(f"train.py ended with status {status}")
-        return json.loads(Path(folder, "metrics.json").read_text())
+        return json.loads(Path(output or folder, "metrics.json").read_text())
 
 
 LOOP = "plain Keras loop"
@@ -100,77 +98,43 @@ RECIPE = (
 )
 
 
-def follow_recipe(path: str, seed: int, count: int) -> dict:
+def follow_recipe(path: str, seed: int, count: int, *options: str) -> dict:
     """Train with the first `count` steps of RECIPE; returns mistakes and the time in seconds.
 
-    A sixth of the training images is held out for validation.
+    A sixth of the training images is held out for validation. Run it in a process of its own:
+    it takes the other steps out of the modules that train.py uses.
     """
+    import augmentation
+    import model as network
+
     test = load_mnist(path)
-    mnist = hold_out(test, len(test.x_train) // 6)
+    held_out = hold_out(test, len(test.x_train) // 6)
     if count < 2:
-        model, seconds = plain_loop(mnist, seed, 128 if count else 32)
+        trained, seconds = plain_loop(held_out, seed, 128 if count else 32)
     else:
-        model, seconds = compiled_loop(mnist, seed, *(step < count for step in range(2, 7)))
+        if count < 3:
+            network.learning_rate_schedule = lambda *_: 0.001  # Keras's default
+        if count < 4:
+            network.build_training_model = lambda model, _: model
+            network.fold_batch_normalization = lambda *_: None
+        if count < 5:
+            options = "--no-augment", *options
+        if count < 6:
+            augmentation.FINAL_STRENGTH = 1
+        if count < 7:
+            augmentation.add_flags = lambda images, *_: (images, 0)
+        with tempfile.TemporaryDirectory() as folder:
+            options = "--validation", str(len(held_out.x_eval)), *options
+            seconds = train_py(path, seed, *options, output=folder)["train_seconds"]
+            trained = network.load_model(Path(folder, "model.keras"))
     mistakes = {
-        name: int((model.predict(normalize(x), verbose=0).argmax(axis=1) != y_true).sum())
+        name: int((trained.predict(normalize(x), verbose=0).argmax(axis=1) != y_true).sum())
         for name, x, y_true in (
-            ("validation", mnist.x_eval, mnist.y_eval),
+            ("validation", held_out.x_eval, held_out.y_eval),
             ("test", test.x_eval, test.y_eval),
         )
     }
     return mistakes | {"seconds": seconds}
-
-
-def compiled_loop(
-    mnist: Mnist,
-    seed: int,
-    scheduled: bool,
-    normalized: bool,
-    augmented: bool,
-    falling: bool,
-    flagged: bool,
-) -> tuple[Any, float]:
-    """Train as train.py does, with some of its steps left out."""
-    import augmentation
-    import model as network
-
-    keras = network.keras
-    keras.utils.set_random_seed(seed)
-    x_train, layers = mnist.x_train, []
-    if flagged:
-        x_train, _ = augmentation.add_flags(x_train, mnist.y_train, seed)
-    if not falling:
-        augmentation.FINAL_STRENGTH = 1
-    if augmented:
-        layers = [augmentation.RandomAugmentation(EPOCHS * STEPS)]
-    model = learner = network.build_model()
-    if normalized:
-        learner = network.build_training_model(model, layers)
-    rate = network.learning_rate_schedule(0.01, EPOCHS * STEPS) if scheduled else 0.001
-    evaluation = normalize(mnist.x_eval), mnist.y_eval
-    start = time.perf_counter()
-    learner.compile(
-        keras.optimizers.Adam(rate),
-        "sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-        jit_compile=True,
-        steps_per_execution=STEPS,
-    )
-    learner.optimizer.build(learner.trainable_variables)
-    learner.evaluate(*evaluation, batch_size=1000, verbose=0)
-    learner.fit(
-        training_batches(x_train, mnist.y_train, 128),
-        validation_data=evaluation,
-        validation_batch_size=1000,
-        epochs=EPOCHS,
-        steps_per_epoch=STEPS,
-        shuffle=False,
-        verbose=0,
-    )
-    seconds = time.perf_counter() - start
-    if normalized:
-        network.fold_batch_normalization(learner, model)
-    return model, seconds
 
 
 def in_turn(runs: dict[str, tuple], path: str) -> dict[str, list[dict]]:
@@ -191,18 +155,14 @@ def measure_recipe(path: str) -> None:
     """Take the steps of RECIPE and print their table; the time is the least / the loop's."""
     names = [LOOP, *(f"+ {step}" for step in RECIPE)]
     results = in_turn({name: (5, follow_recipe, n) for n, name in enumerate(names)}, path)
-    fastest_loop = min(run["seconds"] for run in results[LOOP])
+    fastest = {name: min(run["seconds"] for run in runs) for name, runs in results.items()}
     print("| step | validation errors | test errors | time |\n|---|---|---|---|")
     for name, runs in results.items():
-        validation, test, seconds = (
-            [run[key] for run in runs] for key in ("validation", "test", "seconds")
+        mistakes = [[run[key] for run in runs] for key in ("validation", "test")]
+        validation, test = (
+            f"{statistics.mean(x):.0f} ± {statistics.stdev(x):.0f}" for x in mistakes
         )
-        print(
-            f"| {name} "
-            f"| {statistics.mean(validation):.0f} ± {statistics.stdev(validation):.0f} "
-            f"| {statistics.mean(test):.0f} ± {statistics.stdev(test):.0f} "
-            f"| {min(seconds) / fastest_loop:.2f} |"
-        )
+        print(f"| {name} | {validation} | {test} | {fastest[name] / fastest[LOOP]:.2f} |")
 
 
 def measure_training(path: str) -> None:

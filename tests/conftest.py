@@ -78,12 +78,3 @@ def trained_model(trained_file):
     from model import load_model  # here: TensorFlow takes seconds to import
 
     return load_model(trained_file)
-
-
-@pytest.fixture
-def without_xla(monkeypatch):
-    """Train without XLA: compiling a step takes seconds, and `bundled_run` has it."""
-    import keras
-
-    never = property(lambda _: False, lambda *_: None)
-    monkeypatch.setattr(keras.Sequential, "jit_compile", never)
