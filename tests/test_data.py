@@ -22,10 +22,8 @@ def assert_same(loaded, arrays):
 @pytest.mark.parametrize("shape", [(28, 28), (784,), (28, 28, 1)])
 def test_load_npz(tmp_path, random_digits, shape):
     path = tmp_path / "\udcff.npz"  # this name is no valid text
-    reshaped = {
-        name: x.reshape(len(x), *shape * (x.ndim > 1)) for name, x in random_digits.items()
-    }
-    np.savez(path, **reshaped)
+    images = {k: x.reshape(-1, *shape) for k, x in random_digits.items() if k[0] == "x"}
+    np.savez(path, **random_digits | images)
     loaded = data.load_mnist(path)
     assert_same(loaded, random_digits)
     assert (loaded.name, loaded.bundled) == ("?.npz", False)
@@ -51,18 +49,13 @@ def test_load_idx(tmp_path, random_digits, change, dot, compress):
     assert (loaded.name, loaded.bundled) == (tmp_path.name, False)
 
 
-def test_idx_files_are_found_in_folders_below(tmp_path, random_digits):
+def test_the_nearest_idx_files_in_folders_below_are_taken(tmp_path, random_digits):
     raw = tmp_path / "MNIST" / "raw"  # torchvision's, both forms of each file
     write_idx_folder(raw, random_digits)
     write_idx_folder(raw, random_digits, compress=True)
-    assert_same(data.load_mnist(tmp_path), random_digits)
-    for name, array in random_digits.items():  # Kaggle's: each in a folder of its own name
-        write_idx_folder(tmp_path / "archive" / name, {name: array})
-        (file,) = (tmp_path / "archive" / name).iterdir()
-        file.parent.rename(file.parent.with_name(file.name))
     others = {name: array[::-1] for name, array in random_digits.items()}
-    write_idx_folder(tmp_path / "archive" / "older" / "copy", others)  # the nearest is taken
-    assert_same(data.load_mnist(tmp_path / "archive"), random_digits)
+    write_idx_folder(raw / "older" / "copy", others)
+    assert_same(data.load_mnist(tmp_path), random_digits)
 
 
 def test_one_of_two_data_sets_is_not_taken_at_random(tmp_path, random_digits):
@@ -116,20 +109,12 @@ def test_mnist_is_taken_from_keras(keras_copy, random_digits):
     assert socket.getdefaulttimeout() is None
 
 
-@pytest.mark.parametrize(
-    ("error", "reason"),
-    [
-        (Exception("URL fetch failure on https://x: None -- [Errno 1] no"), "[Errno 1] no"),
-        (PermissionError(13, "Permission denied", "/k"), "[Errno 13] Permission denied: '/k'"),
-    ],
-)
-def test_bundled_digits_are_taken_where_mnist_cannot_be_had(keras_copy, capsys, error, reason):
-    keras_copy.error = error
+def test_bundled_digits_are_taken_where_mnist_cannot_be_had(keras_copy, capsys):
+    keras_copy.error = Exception("URL fetch failure on https://x: None -- [Errno 1] no")
     assert data.load_mnist().bundled
-    assert capsys.readouterr().err == (
-        f"warning: MNIST cannot be downloaded ({reason}): using the bundled digits instead; "
-        "to use your own copy, give --data PATH\n"
-    )
+    warning = capsys.readouterr().err
+    assert warning.startswith("warning: MNIST cannot be downloaded ([Errno 1] no): using the")
+    assert warning.endswith("give --data PATH\n")
 
 
 @pytest.mark.parametrize(
@@ -138,7 +123,6 @@ def test_bundled_digits_are_taken_where_mnist_cannot_be_had(keras_copy, capsys, 
         (None, "MNIST"),  # a model from elsewhere
         ("no JSON", "MNIST"),
         ("[]", "MNIST"),
-        ("{}", "MNIST"),
         ('{"data": null, "bundled_digits": false}', "MNIST"),
         ('{"data": "here.npz", "bundled_digits": false}', "here.npz"),
         ('{"data": null, "bundled_digits": true}', "the bundled digits"),
@@ -152,7 +136,6 @@ def test_test_images_are_those_of_the_data_that_the_model_was_trained_on(
     if metrics:
         Path("metrics.json").write_text(metrics)
     assert data.load_test_data(None, "model.keras").name == expected
-    assert data.load_test_data(data.BUNDLED_FILE, "model.keras").name == "mnist-5k.npz"
 
 
 def test_bundled_digits_do_not_test_a_model_that_has_seen_them(keras_copy, tmp_path):
@@ -164,25 +147,15 @@ def test_bundled_digits_do_not_test_a_model_that_has_seen_them(keras_copy, tmp_p
 @pytest.mark.parametrize(
     ("change", "warning"),
     [
-        (lambda x: x, ""),
+        (lambda x: x, None),
         (lambda x: 255 - x, "the digits look black on white"),
         (lambda x: x.swapaxes(1, 2), "the digits look turned or mirrored"),
         (lambda x: x[:, ::-1, ::-1], "the digits look turned or mirrored"),
     ],
 )
 def test_unusual_digits_are_warned_of(tmp_path, bundled_digits, capsys, change, warning):
-    arrays = dict(zip(data.ARRAY_NAMES, bundled_digits, strict=False))
-    np.savez(tmp_path / "x.npz", **arrays | {"x_train": change(arrays["x_train"])})
+    x, y, *_ = bundled_digits
+    np.savez(tmp_path / "x.npz", x_train=change(x), y_train=y, x_test=x[:9], y_test=y[:9])
     data.load_mnist(tmp_path / "x.npz")
     complaint = capsys.readouterr().err
-    assert warning in complaint
-    assert bool(warning) == bool(complaint)
-
-
-def test_bundled_digits_are_training_images_of_mnist(mnist_npz, bundled_digits):
-    mnist = data.load_mnist(mnist_npz)
-    known = {x.tobytes(): y for x, y in zip(mnist.x_train, mnist.y_train, strict=True)}
-    x = np.concatenate([bundled_digits.x_train, bundled_digits.x_eval])
-    y = np.concatenate([bundled_digits.y_train, bundled_digits.y_eval])
-    assert [known.get(image.tobytes()) for image in x] == y.tolist()
-    assert len({image.tobytes() for image in x}) == 5000
+    assert warning in complaint if warning else complaint == ""

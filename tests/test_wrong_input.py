@@ -49,7 +49,6 @@ def check(folder, capsys):
         assert complaint.startswith(("usage: ", f"{script.__name__}.py: error: "))
         _, error = complaint.split(": error: ")
         assert error.index("\n") == len(error) - 1
-        assert "Traceback" not in complaint
         assert contents() == before
 
     return check
@@ -61,14 +60,9 @@ def check(folder, capsys):
         ("--data nowhere.npz", "nowhere.npz: No such file"),
         ("--data outputs", "one IDX file of x_train, found model.keras, predictions.png"),
         ("--epochs 0", "--epochs: must be int of at least 1, not '0'"),
-        ("--epochs x", "--epochs: must be int of at least 1, not 'x'"),
         ("--batch-size 1", "--batch-size: must be int from 2 to 60000"),
-        ("--batch-size 60001", "--batch-size: must be int from 2 to 60000"),
-        ("--validation -1", "--validation: must be int of at least 0"),
         ("--validation 40", "--validation 40 leaves none of the 40 training images"),
         ("--learning-rate 0", "--learning-rate: must be float from 1e-06 to 1"),
-        ("--learning-rate nan", "--learning-rate: must be float from 1e-06 to 1"),
-        ("--seed -1", "--seed: must be int from 0"),
         ("--seed 4294967296", "--seed: must be int from 0"),
         ("--output digits.npz", "--output: digits.npz is a file, expected a folder"),
         ("--data=", "--data: must not be empty"),
@@ -83,15 +77,12 @@ def test_options_of_train(check, arguments, message):
     ("change", "message"),
     [
         ({"x_train": None}, "has the arrays y_train, x_test, y_test, expected x_train, "),
-        ({"x_test": np.zeros((20, 28, 27), "u1")}, "shape (20, 28, 27)"),
         ({"x_test": np.zeros((0, 28, 28), "u1")}, "x_test has shape (0, 28, 28)"),
         ({"x_train": np.zeros((40, 28, 28))}, "x_train has float64 pixels from 0 to 0"),
-        ({"x_train": np.ones((40, 28, 28), "u1")}, "x_train has uint8 pixels from 1 to 1"),
         ({"y_train": np.zeros(39, "u1")}, "y_train has shape (39,)"),
         ({"y_train": np.zeros(40)}, "y_train has float64 labels from 0.0 to 0.0"),
-        ({"y_test": np.array(20 * ["a"])}, "y_test has <U1 labels from a to a, expected"),
-        ({"y_test": np.full(20, 10)}, "y_test has int64 labels from 10 to 10"),
         ({"y_test": np.full(20, -1)}, "y_test has int64 labels from -1 to -1"),
+        ({"y_test": np.full(20, 10)}, "y_test has int64 labels from 10 to 10"),
         ({"y_test": np.array([{}] * 20, object)}, "damaged, or no .npz file"),
     ],
 )
@@ -102,18 +93,14 @@ def test_arrays_in_an_npz_file(check, random_digits, change, message):
 
 
 LABELS = struct.pack(">II", 2049, 20)
-DAMAGED = "damaged, or no IDX file of bytes"
 
 
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        (struct.pack(">II", 2051, 20), DAMAGED),
         (struct.pack(">HBBI", 0, 9, 1, 20) + bytes(20), "wrong header"),  # signed bytes
         (LABELS + bytes(19), "cannot reshape array of size 19 into shape (20,)"),
-        (LABELS + bytes(21), "cannot reshape array of size 21 into shape (20,)"),
-        (struct.pack(">II", 2049, 19) + bytes(19), "y_test has shape (19,)"),
-        (gzip.compress(LABELS + bytes(20), mtime=0)[:-9], DAMAGED),
+        (gzip.compress(LABELS + bytes(20), mtime=0)[:-9], "damaged, or no IDX file of bytes"),
     ],
 )
 def test_an_idx_file(check, folder, random_digits, raw, message):
@@ -126,32 +113,24 @@ def test_an_idx_file(check, folder, random_digits, raw, message):
     ("arguments", "message"),
     [
         ("--model no.keras", 'no.keras not found; run "python train.py" first'),
-        ("--model .", "model.keras not found"),
         ("--model saved", "saved is a SavedModel; save it as a .keras file"),
         ("--data=", "--data: must not be empty"),
         ("--count 0", "--count must be at least 1"),
         ("--count 21", "--count 21 is more than the 20 test images"),
-        ("--output .", "--output must name a .png, .jpg"),
         ("--output x.xyz", ".pdf, .svg file, not x.xyz"),
-        ("--csv note.jpg", "--csv must name a .csv, .txt file, not note.jpg"),
         ("--csv digits.npz/x.csv", "digits.npz"),
-        ("--draw --mistakes", "--draw cannot be used with PICTURE"),
-        ("--draw --output drawing.png", "the window saves drawings under"),
+        ("--csv note.jpg", "--csv must name a .csv, .txt file, not note.jpg"),
         ("a.png --draw", "--draw cannot be used with PICTURE"),
+        ("--draw --output drawing.png", "the window saves drawings under"),
         ("a.png --count 10", "PICTURE cannot be used with --count"),
-        ("a.png --data digits.npz", "PICTURE cannot be used with --count"),
-        ("a.png --output ./a.png", "--output would replace the picture ./a.png"),
         ("a.txt --csv ./a.txt", "--csv would replace the picture ./a.txt"),
-        ("scans --output scans/note.png", "--output would replace the picture scans/note"),
         ("a.png", "a.png: No such file"),
-        ("a.png b.png", "predict.py: error: a.png: No such file"),
         ("outputs/none", "outputs/none: a folder with no picture files in it"),
     ],
 )
 def test_options_of_predict(check, folder, trained_file, arguments, message):
-    for name in ("outputs/none", "saved", "scans"):
+    for name in ("outputs/none", "saved"):
         (folder / name).mkdir()
-    (folder / "scans" / "note.png").touch()
     (folder / "saved" / "saved_model.pb").touch()
     given = arguments.split()
     data = ["--data", "digits.npz"] if given[0][:2] == "--" and "--draw" not in given else []
@@ -160,7 +139,6 @@ def test_options_of_predict(check, folder, trained_file, arguments, message):
 
 IMAGE, FLATTEN, DENSE = keras.Input((28, 28)), keras.layers.Flatten(), keras.layers.Dense
 ADD = keras.layers.Rescaling(1, offset=[1, -1] + [0] * 8)  # the sum stays 1
-TENTHS = DENSE(10, bias_initializer=keras.initializers.Constant(0.1))
 NOT_USABLE = "wrong.keras is not a usable Keras model: "
 NO_SOFTMAX = "wrong.keras: its outputs are not probabilities; end it with a softmax"
 
@@ -174,8 +152,7 @@ NO_SOFTMAX = "wrong.keras: its outputs are not probabilities; end it with a soft
         ([IMAGE, FLATTEN, DENSE(11)], "to (11,), expected 28 x 28 pixels to (10"),
         ([IMAGE, FLATTEN, DENSE(10)], NO_SOFTMAX),
         ([IMAGE, FLATTEN, DENSE(10, "softmax"), ADD], NO_SOFTMAX),
-        # Without the top row, only an image with a light there has outputs of sum 1.
-        ([IMAGE, keras.layers.Cropping1D((1, 0)), keras.layers.Flatten(), TENTHS], NO_SOFTMAX),
+        ([IMAGE, FLATTEN, DENSE(10, "sigmoid")], NO_SOFTMAX),
     ],
 )
 def test_a_model_of_other_layers(check, layers, message):
@@ -194,11 +171,9 @@ def png(*size, value=0, mode="L"):
     [
         ("x.npz", b"", "damaged, or no .npz file in Keras's layout"),
         ("x.npz", lambda good: good[: len(good) // 2], "damaged, or no .npz file"),
-        ("x.npz", lambda good: good[:5000] + b"\0\1" + good[5002:], "damaged, or no .npz"),
         ("x.keras", lambda good: good[:30_000], "is not a usable Keras model"),
         ("x.png", b"a digit", "not a picture of a known format"),
         ("x.png", b"%PDF-1.7", "a PDF: export the page as PNG"),
-        ("x.png", png(99, 99)[:60], "cannot be read as a picture"),
         ("x.png", png(99, 99, value=255), "no digit found"),
         ("x.png", png(99, 99, mode="LA"), "no digit found"),
         ("x.png", png(12_000, 12_000, value=255), "too many pixels"),
