@@ -22,7 +22,7 @@ import numpy as np
 
 import data
 from cli import InputError, path_argument, replace_on_success, run_script, warn
-from photos import Model, Reading, find_files, open_picture, read_images, read_picture
+from photos import Model, Reading, find_files, load_picture, read_picture, read_pictures
 from plots import MAX_READINGS, is_plot, percent, plot_predictions, plot_readings
 
 if TYPE_CHECKING:
@@ -220,12 +220,12 @@ def read_files(files: Sequence[str], model: Model) -> Iterator[Reading]:
         images = {}
         for file in files[start : start + FILES_PER_CALL]:
             try:
-                images[file] = open_picture(file)
+                images[file] = load_picture(file)
             except InputError as error:
                 if len(files) == 1:
                     raise
                 warn(error)
-        yield from read_images(images, model)
+        yield from read_pictures(images, model)
 
 
 def describe(reading: Reading) -> str:

@@ -44,8 +44,8 @@ tests/benchmark.py reading --without NAME=VALUE` measures a rule on your own pic
 | PIECE_COST 0 | 0 | -3 | 0 |
 """
 
-from photos.files import find_files, open_picture
-from photos.reading import Model, Reading, read_images, read_picture
+from photos.files import find_files, load_picture
+from photos.reading import Model, Reading, read_picture, read_pictures
 from photos.search import Digit, Writing, find_writing
 
 __all__ = [
@@ -55,7 +55,7 @@ __all__ = [
     "Writing",
     "find_files",
     "find_writing",
-    "open_picture",
-    "read_images",
+    "load_picture",
     "read_picture",
+    "read_pictures",
 ]

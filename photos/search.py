@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from photos.components import Components, find_components
-from photos.files import open_picture, resize
+from photos.files import load_picture, resize
 from photos.grouping import (
     Classify,
     group_components,
@@ -61,13 +61,13 @@ def find_writing(
     `picture` is an image of any mode and size, or a path. `classify` maps images (n, 28, 28) in
     MNIST's form to probabilities (n, 10): digits that touch are cut where it is most confident.
     A picture without writing has no lines. The boxes are in pixels of `picture`, full-size and
-    turned upright. For a path, raises InputError as `read_image` does.
+    turned upright. For a path, raises InputError as `load_picture` does.
     """
-    return search(open_picture(picture), classify)
+    return search(load_picture(picture), classify)
 
 
 def search(image: Image.Image, classify: Classify | None) -> Writing:
-    """Find the digits in an image from `open_picture`; see `find_writing`."""
+    """Find the digits in an image from `load_picture`; see `find_writing`."""
     grey = to_grey(image)
     margin = 1 + max(grey.shape) // 4 if max(grey.shape) < MARGIN_BELOW else 0
     if margin:
@@ -81,10 +81,11 @@ def search(image: Image.Image, classify: Classify | None) -> Writing:
     left_out = [*left_out, *(mark.box for mark in chain(*marks))]
     left_out += [box for box in components.cut_off if is_beside(box, list(chain(*lines)))]
     factors = np.divide(grey.shape, components.contrast.shape)[::-1]
+    full_factors = np.divide(image.info["full_size"], image.size)
 
     def in_picture(box: Sequence[float]) -> Box:
         corners = (np.reshape(box, (2, 2)) * factors - margin).clip(0, image.size)
-        return tuple((image.info["shrink_factor"] * corners).ravel().tolist())
+        return tuple((full_factors * corners).ravel().tolist())
 
     found = [
         [

@@ -70,7 +70,7 @@ def reading_of(
     best = np.eye(10)[answers]
     probabilities = shares * best + (1 - shares) * np.roll(best, 1, axis=1)
     picture = picture or Image.new("RGB", size, "grey")
-    picture.info["shrink_factor"] = size[0] / picture.width
+    picture.info |= {"full_size": size, "pages": 1}
     return Reading(name, picture, rows, probabilities)
 
 
