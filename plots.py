@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 import matplotlib
@@ -45,37 +46,33 @@ def plot_training_curves(
     """Plot loss and accuracy of each epoch, side by side.
 
     `history` has a value for each epoch under "loss", "accuracy" (in [0, 1]), "val_loss" and
-    "val_accuracy". The first two are means over the epoch, the last two are measured after it
-    on the `split` "test" or "validation". If `augmented`, a note below the plots says why the
-    training curves look worse than the others.
+    "val_accuracy": means over the epoch, and values after it on the `split` "test" or
+    "validation". If `augmented`, a note says why the training curves look worse.
     """
-    figure = Figure(figsize=(10, 4.4 if augmented else 4), dpi=DPI, layout="constrained")
+    figure = Figure((10, 4.4 if augmented else 4), DPI, layout="constrained")
     figure.suptitle(f"Trained on {dataset}", parse_math=False)
-    training_name = "training, augmented" if augmented else "training"
+    training = "training"
     if augmented:
+        training = "training, augmented"
         figure.supxlabel(
             "Training images are augmented (rotated, shifted, distorted), so they are harder "
             f"to read than the {split} images.",
             fontsize=10,
         )
     epochs = np.arange(1, len(history["loss"]) + 1)
+    marker = "o" if len(epochs) <= 20 else None  # more would hide the line
     axes_loss, axes_accuracy = figure.subplots(1, 2)
-    for axes, key, label in [
-        (axes_loss, "loss", "Loss (cross-entropy)"),
-        (axes_accuracy, "accuracy", "Accuracy"),
-    ]:
-        for name, color, values in [
-            (training_name, BLUE, history[key]),
-            (split, VERMILLION, history[f"val_{key}"]),
-        ]:
-            final = f"{values[-1]:.4f}" if key == "loss" else percent(values[-1], 2)
-            # A run of one epoch has no line, only a marker. Many markers hide the line.
-            marker = "o" if len(epochs) <= 20 else None
-            axes.plot(epochs, values, marker=marker, color=color, label=f"{name}: {final}")
-        axes.set(xlabel="Epoch", ylabel=label)
+    for axes, key in [(axes_loss, "loss"), (axes_accuracy, "accuracy")]:
+        for name, color, column in [(training, BLUE, key), (split, VERMILLION, f"val_{key}")]:
+            values = history[column]
+            last = f"{values[-1]:.4f}" if key == "loss" else percent(values[-1], 2)
+            axes.plot(epochs, values, marker=marker, color=color, label=f"{name}: {last}")
+        axes.set_xlabel("Epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.legend(title="last epoch")
         axes.grid(alpha=0.3)
+    axes_loss.set_ylabel("Loss (cross-entropy)")
+    axes_accuracy.set_ylabel("Accuracy")
     axes_accuracy.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
     save_figure(figure, path)
 
@@ -91,6 +88,7 @@ def plot_confusion_matrix(path: str | Path, matrix: np.ndarray, title: str) -> N
     figure = Figure(figsize=(8, 7), dpi=DPI, layout="constrained")
     axes = figure.subplots()
     mistakes = matrix * (1 - np.eye(10, dtype=int))
+    label = "Mistakes (correct predictions are grey)"
     seaborn.heatmap(
         mistakes,
         annot=matrix,
@@ -99,11 +97,7 @@ def plot_confusion_matrix(path: str | Path, matrix: np.ndarray, title: str) -> N
         vmax=max(1, mistakes.max()),
         square=True,
         linewidths=1,
-        cbar_kws={
-            "label": "Mistakes (correct predictions are grey)",
-            "shrink": 0.8,
-            "ticks": MaxNLocator(integer=True),
-        },
+        cbar_kws={"label": label, "shrink": 0.8, "ticks": MaxNLocator(integer=True)},
         ax=axes,
     )
     for i in range(10):
@@ -113,11 +107,9 @@ def plot_confusion_matrix(path: str | Path, matrix: np.ndarray, title: str) -> N
             text.set_color(LIGHT_GREY)
     axes.set(xlabel="Predicted digit", ylabel="True digit")
     axes.tick_params(length=0, labelrotation=0)
-    axes.set_title(
-        f"{title}\n{percent(np.trace(matrix) / matrix.sum(), 2)} correct, "
-        f"{mistakes.sum():,} mistakes in {matrix.sum():,} images",
-        parse_math=False,
-    )
+    correct, total = percent(np.trace(matrix) / matrix.sum(), 2), matrix.sum()
+    title += f"\n{correct} correct, {mistakes.sum():,} mistakes in {total:,} images"
+    axes.set_title(title, parse_math=False)
     save_figure(figure, path)
 
 
@@ -135,25 +127,24 @@ def plot_predictions(
     is (n,) in [0, 1]. A wrong prediction has a frame and the true digit. Of more than 50
     digits, the first 50 are drawn, and the title says so.
     """
-    shown = min(len(images), MAX_TEST_IMAGES)
-    if shown < len(images):
-        title += f" (the first {shown} of {len(images):,})"
-    rows, columns = math.ceil(shown / 5), min(5, shown)
-    width = max(5, 1.9 * columns)
-    figure = Figure(figsize=(width, 2.4 * rows + 0.6), dpi=DPI, layout="constrained")
+    count = min(len(images), MAX_TEST_IMAGES)
+    if count < len(images):
+        title += f" (the first {count} of {len(images):,})"
+    rows, columns = math.ceil(count / 5), min(5, count)
+    figure = Figure((max(5, 1.9 * columns), 2.4 * rows + 0.6), DPI, layout="constrained")
     figure.suptitle(title, parse_math=False, wrap=True)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes in grid[shown:]:
+    for axes in grid[count:]:
         axes.remove()
-    for index, axes in enumerate(grid[:shown]):
-        label = f"{y_pred[index]}   {percent(confidence[index])}"
-        axes.imshow(images[index], cmap="gray", vmin=0, vmax=1)
+    predictions = zip(grid, images, y_pred, confidence, y_true, strict=False)
+    for axes, image, digit, share, true_digit in predictions:
+        axes.imshow(image, cmap="gray", vmin=0, vmax=1)
         axes.set(xticks=[], yticks=[])
-        wrong = y_pred[index] != y_true[index]
-        if wrong:
-            label += f"\ntrue digit {y_true[index]}"
-            axes.spines[:].set(color=VERMILLION, linewidth=4)
-        axes.set_title(label, color=VERMILLION if wrong else "black", fontsize=14)
+        label, color = f"{digit}   {percent(share)}", "black"
+        if digit != true_digit:
+            label, color = f"{label}\ntrue digit {true_digit}", VERMILLION
+            axes.spines[:].set(color=color, linewidth=4)
+        axes.set_title(label, color=color, fontsize=14)
     save_figure(figure, path)
 
 
@@ -164,21 +155,22 @@ def plot_readings(path: str | Path, readings: Sequence[Reading], title: str) -> 
     at least one digit.
     """
     most = max(len(reading.digits) for reading in readings)
+    # Columns, and inches of each: the more digits, the wider a picture.
     columns, width = (8, 1.6) if most == 1 else (4, 3.0) if most <= 6 else (3, 4.2)
     columns = min(columns, len(readings))
-    width = max(width, 6 / columns)  # inches of each reading
+    width = max(width, 6 / columns)  # the title needs six inches
     rows = math.ceil(len(readings) / columns)
     figure = Figure(dpi=DPI, layout="constrained")
     figure.suptitle(title, parse_math=False)
-    grid = figure.subplots(rows, columns, squeeze=False)
+    grid = figure.subplots(rows, columns, squeeze=False, subplot_kw={"anchor": "N"})
     for axes in grid.ravel():
         axes.set_axis_off()
-        axes.set_anchor("N")
     for axes, reading in zip(grid.ravel(), readings, strict=False):
         plot_reading(axes, reading, width)
-    ratios = [max(axes.get_data_ratio() for axes in row if axes.images) for row in grid]
-    grid[0, 0].get_gridspec().set_height_ratios(ratios)
-    figure.set_size_inches(columns * width, width * sum(ratios) + 0.5 * rows + 0.4)
+    # Each row is as high as its highest reading, in units of the width.
+    heights = [max(axes.get_data_ratio() for axes in row if axes.images) for row in grid]
+    grid[0, 0].get_gridspec().set_height_ratios(heights)
+    figure.set_size_inches(columns * width, width * sum(heights) + 0.5 * rows + 0.4)
     save_figure(figure, path)
 
 
@@ -187,6 +179,8 @@ def plot_reading(axes: Axes, reading: Reading, inches: float) -> None:
 
     The axes are `inches` wide, and their unit is a pixel of the picture.
     """
+    name = shorten(Path(reading.name).name, int(CHARACTERS_PER_INCH * inches))
+    axes.set_title(f"{name}\n{percent(reading.confidence)}", fontsize=9, parse_math=False)
     width, height = reading.size
     picture = reading.picture.copy()
     picture.thumbnail((MAX_PICTURE_SIDE, MAX_PICTURE_SIDE))
@@ -194,35 +188,14 @@ def plot_reading(axes: Axes, reading: Reading, inches: float) -> None:
     # Without a frame, white paper has no edge on the white page.
     frame = Rectangle((0, 0), width, height, fill=False, color=LIGHT_GREY, clip_on=False)
     axes.add_patch(frame)
-    name = shorten(Path(reading.name).name, int(CHARACTERS_PER_INCH * inches))
-    axes.set_title(f"{name}\n{percent(reading.confidence)}", fontsize=9, parse_math=False)
-    full_width = max(width, height / MAX_HEIGHT_TO_WIDTH)
-    draw_boxes(axes, reading, full_width / inches)
+    full_width = max(width, height / MAX_HEIGHT_TO_WIDTH)  # with space beside a high picture
+    pixels_per_inch = full_width / inches
+    draw_boxes(axes, reading, pixels_per_inch)
     for left, top, right, bottom in reading.left_out:
-        size = right - left, bottom - top
-        axes.add_patch(
-            Rectangle((left, top), *size, fill=False, color=DARK_GREY, linestyle="--")
-        )
-    bottom = draw_digits(axes, reading, full_width, full_width / inches)
+        box = Rectangle((left, top), right - left, bottom - top, fill=False, color=DARK_GREY)
+        axes.add_patch(box).set_linestyle("--")
+    bottom = draw_digits(axes, reading, full_width, pixels_per_inch)
     axes.set(xlim=((width - full_width) / 2, (width + full_width) / 2), ylim=(bottom, 0))
-
-
-def draw_digits(axes: Axes, reading: Reading, width: float, pixels_per_inch: float) -> float:
-    """Draw the digits below the picture, at most `width` pixels wide; return where they end."""
-    longest = max(map(len, reading.lines))
-    side = min(width / longest, MAX_DIGIT_SIDE * pixels_per_inch)
-    left, bottom = (reading.size[0] - side * longest) / 2, reading.size[1]
-    style = {"fontsize": min(13, 25 * side / pixels_per_inch), "ha": "center", "va": "bottom"}
-    labels = zip(reading.y_pred, digit_colors(reading), strict=True)
-    for line in reading.lines:
-        top, bottom = bottom + 0.4 * side, bottom + 1.4 * side  # with space for the labels
-        strip = np.hstack([np.pad(digit.pixels, 1, constant_values=1) for digit in line])
-        extent = (left, left + side * len(line), bottom, top)
-        axes.imshow(strip, cmap="gray", vmin=0, vmax=1, extent=extent)
-        for column in range(len(line)):
-            label, color = next(labels)
-            axes.text(left + (column + 0.5) * side, top, label, color=color, **style)
-    return bottom
 
 
 def draw_boxes(axes: Axes, reading: Reading, pixels_per_inch: float) -> list[Artist]:
@@ -240,6 +213,23 @@ def draw_boxes(axes: Axes, reading: Reading, pixels_per_inch: float) -> list[Art
     return artists
 
 
+def draw_digits(axes: Axes, reading: Reading, width: float, pixels_per_inch: float) -> float:
+    """Draw the digits below the picture, at most `width` pixels wide; return where they end."""
+    longest = max(map(len, reading.lines))
+    side = min(width / longest, MAX_DIGIT_SIDE * pixels_per_inch)
+    left, bottom = (reading.size[0] - side * longest) / 2, reading.size[1]
+    style = {"fontsize": min(13, 25 * side / pixels_per_inch), "ha": "center", "va": "bottom"}
+    labels = zip(reading.y_pred, digit_colors(reading), strict=True)
+    for line in reading.lines:
+        top, bottom = bottom + 0.4 * side, bottom + 1.4 * side  # with space for the labels
+        strip = np.hstack([np.pad(digit.pixels, 1, constant_values=1) for digit in line])
+        extent = (left, left + side * len(line), bottom, top)
+        axes.imshow(strip, cmap="gray", vmin=0, vmax=1, extent=extent)
+        for column, (label, color) in enumerate(islice(labels, len(line))):
+            axes.text(left + (column + 0.5) * side, top, label, color=color, **style)
+    return bottom
+
+
 def digit_colors(reading: Reading) -> np.ndarray:
     """The colour (n,) of each digit: VERMILLION if it is unsure."""
     return np.where(reading.unsure, VERMILLION, BLUE)
@@ -254,11 +244,11 @@ def shorten(name: str, length: int) -> str:
 
 def save_figure(figure: Figure, path: str | Path) -> None:
     """Write `figure` to a file in the format of its extension, marked as ours if it can be."""
-    exif = Image.Exif()
-    exif[ExifTags.Base.Software] = SOFTWARE
-    options = (
-        {} if Path(path).suffix.lower() in (".pdf", ".svg") else {"pil_kwargs": {"exif": exif}}
-    )
+    options = {}
+    if Path(path).suffix.lower() not in (".pdf", ".svg"):
+        exif = Image.Exif()
+        exif[ExifTags.Base.Software] = SOFTWARE
+        options["pil_kwargs"] = {"exif": exif}
     with warnings.catch_warnings():
         # Characters of a file's name that the font lacks are drawn as boxes.
         warnings.filterwarnings("ignore", "Glyph")

@@ -14,7 +14,6 @@ import re
 import sys
 import webbrowser
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,8 +25,6 @@ from photos import Model, Reading, find_files, load_picture, read_picture, read_
 from plots import MAX_READINGS, is_plot, percent, plot_predictions, plot_readings
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from model import keras
 
 DEFAULT_COUNT = 10  # test images that are shown by default
@@ -44,26 +41,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def predict(args: argparse.Namespace) -> None:
-    """Reload the model, let it read digits, plot and save what it reads.
+    """Let the model read test images, pictures or a drawing; save the plot and the table.
 
-    Raises OSError if a file cannot be read or written, and InputError if the model, the data
-    or a picture is wrong. If only some pictures are wrong, the others are still saved first.
+    Raises InputError if the model, the data or a picture is wrong, and OSError if a file cannot
+    be read or written. If only some pictures are wrong, the others are saved first.
     """
-    # Paths are checked first, because importing TensorFlow takes seconds.
     check_model_file(args.model)
-    if args.draw:
-        from window import open_figure  # here: it looks for a display, which only this needs
-
-        story = partial(predict_drawing, open_figure(), Path(args.output).parent)
-    elif args.pictures:
-        story = partial(predict_pictures, find_pictures(args))
-    else:
-        mnist = data.load_test_data(args.data, args.model)
-        story = partial(predict_test_images, mnist, args.count, args.mistakes)
     outputs = [path for path in (args.output, args.csv) if path]
     with replace_on_success(*outputs) as (plot_file, *csv_files):
-        rows = story(reload_model(args.model), plot_file)
-        if not rows:  # the user has closed the window without drawing
+        if args.draw:
+            rows = predict_drawing(args, plot_file)
+        elif args.pictures:
+            rows = predict_pictures(args, plot_file)
+        else:
+            rows = predict_test_images(args, plot_file)
+        if not rows:  # the window was closed without a drawing
             return
         for csv_file in csv_files:
             save_csv(csv_file, rows)
@@ -72,6 +64,93 @@ def predict(args: argparse.Namespace) -> None:
         warn(f"no program found to show {args.output}")
     if unread := sum(row["digits"] is None for row in rows):
         raise InputError(f"{unread:,} of {len(rows):,} pictures cannot be read")
+
+
+# Three stories follow, one for each use. What the user gives is checked first, because loading
+# the model takes seconds. Each story returns the rows of the table.
+
+
+def predict_test_images(args: argparse.Namespace, plot_file: Path) -> list[dict]:
+    """Read MNIST's test set; print and plot its first images or its most confident mistakes."""
+    mnist = data.load_test_data(args.data, args.model)
+    total = len(mnist.x_eval)
+    if args.count and args.count > total:
+        raise InputError(f"--count {args.count} is more than the {total:,} test images")
+    model = reload_model(args.model)
+    x_test, y_true = data.normalize(mnist.x_eval), mnist.y_eval
+    probabilities = model.predict(x_test, batch_size=1000, verbose=0)
+    y_pred, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    if args.mistakes:
+        mistakes = np.flatnonzero(y_pred != y_true)
+        shown = mistakes[np.argsort(-confidence[mistakes], kind="stable")]
+        title = f"Most confident mistakes in the {total:,} test images"
+        if len(shown) == 0:
+            raise InputError(f"no mistakes to show: all {total:,} are read correctly")
+    else:
+        shown, title = np.arange(total), "Test images"
+    shown = shown[: args.count or DEFAULT_COUNT]
+    rows = []
+    for i in shown:
+        verdict = "" if y_pred[i] == y_true[i] else f"  wrong: true digit {y_true[i]}"
+        print(f"test image {i:4}  {y_pred[i]}  {percent(confidence[i]):>7}{verdict}")
+        row = to_row(f"test image {i}", y_pred[i], confidence[i])
+        rows.append(row | {"true digit": y_true[i]})
+    title = f"{title} of {mnist.name}"
+    plot_predictions(
+        plot_file, x_test[shown], y_pred[shown], confidence[shown], y_true[shown], title
+    )
+    return rows
+
+
+def predict_pictures(args: argparse.Namespace, plot_file: Path) -> list[dict]:
+    """Read a person's pictures; print all, and plot the MAX_READINGS least certain."""
+    files = find_pictures(args)
+    model = reload_model(args.model)
+    rows = {file: to_row(file) for file in files}  # replaced when a file is read
+    shown, count = [], 0
+    for reading in read_files(files, model):
+        for hint in reading.hints:
+            warn(f"{reading.name}: {hint}")
+        if reading.digits:
+            rows[reading.name] = to_row(reading.name, reading.text, reading.confidence)
+            print(describe(reading), flush=True)
+            count += 1
+            shown.append(reading)
+            if len(shown) > MAX_READINGS:  # keep only these in memory
+                shown = sorted(shown, key=lambda reading: reading.confidence)[:MAX_READINGS]
+        else:
+            rows[reading.name] = to_row(reading.name, "")
+            complain(f"{reading.name}: no digit found", files)
+    if not shown:
+        raise InputError(f"no digit read in any of {len(files):,} pictures")
+    title = READINGS_TITLE
+    if count > MAX_READINGS:
+        title += f": the {MAX_READINGS} least certain of {count:,} pictures"
+    plot_readings(plot_file, shown, title)
+    return list(rows.values())
+
+
+def predict_drawing(args: argparse.Namespace, plot_file: Path) -> list[dict]:
+    """Read digits while they are drawn; print and plot the last drawing.
+
+    Drawings are saved in the folder of the plot. If nothing is drawn, there are no rows.
+    """
+    from window import draw, open_figure  # here: only this needs a display
+
+    figure = open_figure()
+    model = reload_model(args.model)
+    folder = Path(args.output).parent
+    reading = draw(figure, lambda paper: read_picture(paper, model, "drawing"), folder)
+    if reading is None:
+        return []
+    if not reading.digits:
+        raise InputError("drawing: no digit found")
+    print(describe(reading), flush=True)
+    plot_readings(plot_file, [reading], READINGS_TITLE)
+    return [to_row(reading.name, reading.text, reading.confidence)]
+
+
+# --- the model
 
 
 def check_model_file(path: str) -> None:
@@ -93,73 +172,13 @@ def reload_model(path: str) -> "keras.Model":
     return model
 
 
-# --- images of MNIST's test set
-
-
-def predict_test_images(
-    mnist: data.Mnist,
-    count: int | None,
-    mistakes: bool,
-    model: "keras.Model",
-    plot_file: Path,
-) -> list[dict]:
-    """Read all test images; print and plot `count` of them.
-
-    These are the first ones or, if `mistakes`, the most confident mistakes. Returns the rows of
-    the table.
-    """
-    x_test, y_true = mnist.x_eval, mnist.y_eval
-    count = count or min(DEFAULT_COUNT, len(x_test))
-    if count > len(x_test):
-        raise InputError(f"--count {count} is more than the {len(x_test):,} test images")
-    probabilities = model.predict(data.normalize(x_test), batch_size=1000, verbose=0)
-    y_pred, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    if mistakes:
-        shown = most_confident_mistakes(y_true, y_pred, confidence)[:count]
-        title = f"Most confident mistakes in the {len(x_test):,} test images"
-        if len(shown) == 0:
-            raise InputError(f"no mistakes to show: all {len(x_test):,} are read correctly")
-    else:
-        shown = np.arange(count)
-        title = "Test images"
-    rows = []
-    for i in shown:
-        verdict = "" if y_pred[i] == y_true[i] else f"  wrong: true digit {y_true[i]}"
-        print(f"test image {i:4}  {y_pred[i]}  {percent(confidence[i]):>7}{verdict}")
-        rows.append(
-            {
-                "picture": f"test image {i}",
-                "digits": y_pred[i],
-                "confidence": f"{confidence[i]:.4f}",
-                "true digit": y_true[i],
-            }
-        )
-    plot_predictions(
-        plot_file,
-        data.normalize(x_test[shown]),
-        y_pred[shown],
-        confidence[shown],
-        y_true[shown],
-        f"{title} of {mnist.name}",
-    )
-    return rows
-
-
-def most_confident_mistakes(
-    y_true: np.ndarray, y_pred: np.ndarray, confidence: np.ndarray
-) -> np.ndarray:
-    """Indices of the mistakes, the most confident first; arguments are (n,)."""
-    mistakes = np.flatnonzero(y_pred != y_true)
-    return mistakes[np.argsort(-confidence[mistakes], kind="stable")]
-
-
-# --- a person's own pictures
+# --- a person's pictures
 
 
 def find_pictures(args: argparse.Namespace) -> list[str]:
-    """The picture files that are named or in folders, without our own plots in folders.
+    """The picture files that are named, and those in folders except plots of this project.
 
-    Raises InputError if an output would replace one of them.
+    Raises InputError if there is nothing to read, or an output would replace a picture.
     """
     found, others = find_files(args.pictures)
     named = set(map(Path, args.pictures))
@@ -171,61 +190,32 @@ def find_pictures(args: argparse.Namespace) -> list[str]:
         more = ", ..." if len(others) > MAX_LISTED else ""
         noun = "files of other types" if len(others) > 1 else "file of another type"
         warn(f"left out {len(others):,} {noun}: {names}{more}")
-    pictures = set(map(os.path.realpath, files))
+    real_paths = set(map(os.path.realpath, files))
     for option, path in [("--output", args.output), ("--csv", args.csv)]:
-        if path and os.path.realpath(path) in pictures:
+        if path and os.path.realpath(path) in real_paths:
             raise InputError(f"{option} would replace the picture {path}; give another name")
     if not any(map(os.path.exists, files)):
         raise InputError(f"{files[0]}: No such file or directory")
     return files
 
 
-def predict_pictures(files: Sequence[str], model: Model, plot_file: Path) -> list[dict]:
-    """Read, print and plot picture files; returns the rows of the table.
-
-    Of more than MAX_READINGS, the least certain are plotted. Raises InputError if no digit is
-    read in any file.
-    """
-    rows = {file: to_row(file, None) for file in files}
-    shown, read_count = [], 0
-    for reading in read_files(files, model):
-        rows[reading.name] = to_row(reading.name, reading)
-        for hint in reading.hints:
-            warn(f"{reading.name}: {hint}")
-        if reading.digits:
-            print(describe(reading), flush=True)
-            read_count += 1
-            shown.append(reading)
-            if len(shown) > MAX_READINGS:  # keep only these in memory
-                shown = sorted(shown, key=lambda reading: reading.confidence)[:MAX_READINGS]
-        elif len(files) > 1:
-            warn(f"{reading.name}: no digit found")
-    if len(files) == 1 and not shown:
-        raise InputError(f"{files[0]}: no digit found")
-    if not shown:
-        raise InputError(f"no digit read in any of {len(files):,} pictures")
-    title = READINGS_TITLE
-    if read_count > MAX_READINGS:
-        title += f": the {MAX_READINGS} least certain of {read_count:,} pictures"
-    plot_readings(plot_file, shown, title)
-    return list(rows.values())
-
-
 def read_files(files: Sequence[str], model: Model) -> Iterator[Reading]:
-    """The readings of those files that can be read; warn of the others.
-
-    If there is only one file, an InputError is raised in place of the warning.
-    """
+    """Load and read pictures, some at a time; complain of those that cannot be loaded."""
     for start in range(0, len(files), FILES_PER_CALL):
-        images = {}
+        pictures = {}
         for file in files[start : start + FILES_PER_CALL]:
             try:
-                images[file] = load_picture(file)
+                pictures[file] = load_picture(file)
             except InputError as error:
-                if len(files) == 1:
-                    raise
-                warn(error)
-        yield from read_pictures(images, model)
+                complain(str(error), files)
+        yield from read_pictures(pictures, model)
+
+
+def complain(problem: str, files: Sequence[str]) -> None:
+    """Raise InputError for a problem with the only picture; warn of one of several."""
+    if len(files) == 1:
+        raise InputError(problem)
+    warn(problem)
 
 
 def describe(reading: Reading) -> str:
@@ -242,39 +232,13 @@ def describe(reading: Reading) -> str:
     return f"{line}  unsure of {'; '.join(guesses)}" if guesses else line
 
 
-# --- digits drawn in a window
+# --- the table
 
 
-def predict_drawing(
-    figure: "Figure", folder: Path, model: Model, plot_file: Path
-) -> list[dict]:
-    """Read digits while they are drawn; print and plot the last drawing.
-
-    The window saves drawings in `folder`. Returns the rows of the table, which is empty if
-    nothing was drawn.
-    """
-    from window import draw
-
-    reading = draw(figure, lambda paper: read_picture(paper, model, "drawing"), folder)
-    if reading is None:
-        return []
-    if not reading.digits:
-        raise InputError("drawing: no digit found")
-    print(describe(reading), flush=True)
-    plot_readings(plot_file, [reading], READINGS_TITLE)
-    return [to_row(reading.name, reading)]
-
-
-# --- what all three share
-
-
-def to_row(picture: str, reading: Reading | None) -> dict[str, str | None]:
-    """A row of the table; digits are None if the picture cannot be read."""
-    return {
-        "picture": picture,
-        "digits": reading and reading.text,
-        "confidence": f"{reading.confidence:.4f}" if reading and reading.digits else None,
-    }
+def to_row(picture: str, digits: object = None, confidence: float | None = None) -> dict:
+    """A row of the table; `digits` are None if the picture cannot be read."""
+    share = None if confidence is None else f"{confidence:.4f}"
+    return {"picture": picture, "digits": digits, "confidence": share}
 
 
 def save_csv(path: Path, rows: Sequence[dict]) -> None:
@@ -288,6 +252,9 @@ def save_csv(path: Path, rows: Sequence[dict]) -> None:
         writer = csv.DictWriter(file, rows[0].keys())
         writer.writeheader()
         writer.writerows(rows)
+
+
+# --- the command line
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -354,6 +321,14 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     end = arguments.index("--") if "--" in arguments else len(arguments)
     args = parser.parse_intermixed_args(arguments[:end])
     args.pictures += arguments[end + 1 :]  # parse_intermixed_args accepts none after "--"
+    check_arguments(args, parser)
+    if Path(args.model).is_dir():
+        args.model = str(Path(args.model, "model.keras"))
+    return args
+
+
+def check_arguments(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """End with status 2 if arguments do not fit together, or an output has a wrong name."""
     has_test_options = args.count is not None or args.mistakes or args.data is not None
     if args.count is not None and args.count < 1:
         parser.error(f"--count must be at least 1, not {args.count}")
@@ -361,20 +336,12 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error("--draw cannot be used with PICTURE, --count, --mistakes or --data")
     if args.pictures and has_test_options:
         parser.error("PICTURE cannot be used with --count, --mistakes or --data")
-    check_outputs(args, parser)
-    if Path(args.model).is_dir():
-        args.model = str(Path(args.model, "model.keras"))
-    return args
-
-
-def check_outputs(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
-    """End with status 2 if an output has a wrong name."""
-    for name, path, extensions in [
+    for option, path, extensions in [
         ("--output", args.output, OUTPUT_EXTENSIONS),
         ("--csv", args.csv, (".csv", ".txt")),
     ]:
         if path and (Path(path).is_dir() or Path(path).suffix.lower() not in extensions):
-            parser.error(f"{name} must name a {', '.join(extensions)} file, not {path}")
+            parser.error(f"{option} must name a {', '.join(extensions)} file, not {path}")
     if args.draw and re.fullmatch(r"drawing(-\d+)?\.png", Path(args.output).name):
         parser.error(f"--output {args.output}: the window saves drawings under such names")
 
