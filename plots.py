@@ -167,7 +167,7 @@ def plot_readings(path: str | Path, readings: Sequence[Reading], title: str) -> 
         axes.set_axis_off()
     for axes, reading in zip(grid.ravel(), readings, strict=False):
         plot_reading(axes, reading, width)
-    # Each row is as high as its highest reading, in units of the width.
+    # Each row is as high as its highest reading, in units of the width, and has titles.
     heights = [max(axes.get_data_ratio() for axes in row if axes.images) for row in grid]
     grid[0, 0].get_gridspec().set_height_ratios(heights)
     figure.set_size_inches(columns * width, width * sum(heights) + 0.5 * rows + 0.4)

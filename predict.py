@@ -66,8 +66,10 @@ def predict(args: argparse.Namespace) -> None:
         raise InputError(f"{unread:,} of {len(rows):,} pictures cannot be read")
 
 
-# Three stories follow, one for each use. What the user gives is checked first, because loading
-# the model takes seconds. Each story returns the rows of the table.
+# --- three stories, one for each use
+#
+# What the user gives is checked first, because loading the model takes seconds. Each story
+# returns the rows of the table.
 
 
 def predict_test_images(args: argparse.Namespace, plot_file: Path) -> list[dict]:
@@ -150,7 +152,7 @@ def predict_drawing(args: argparse.Namespace, plot_file: Path) -> list[dict]:
     return [to_row(reading.name, reading.text, reading.confidence)]
 
 
-# --- the model
+# --- what the stories use, in their order
 
 
 def check_model_file(path: str) -> None:
@@ -170,9 +172,6 @@ def reload_model(path: str) -> "keras.Model":
     bundled = data.load_bundled()
     check_on_digits(model, path, data.normalize(bundled.x_eval[:100]), bundled.y_eval[:100])
     return model
-
-
-# --- a person's pictures
 
 
 def find_pictures(args: argparse.Namespace) -> list[str]:
@@ -200,7 +199,7 @@ def find_pictures(args: argparse.Namespace) -> list[str]:
 
 
 def read_files(files: Sequence[str], model: Model) -> Iterator[Reading]:
-    """Load and read pictures, some at a time; complain of those that cannot be loaded."""
+    """Load and read pictures, FILES_PER_CALL at a time, to have few of them in memory."""
     for start in range(0, len(files), FILES_PER_CALL):
         pictures = {}
         for file in files[start : start + FILES_PER_CALL]:
@@ -230,9 +229,6 @@ def describe(reading: Reading) -> str:
     if len(unsure) > MAX_LISTED:
         guesses.append(f"and {len(unsure) - MAX_LISTED} more")
     return f"{line}  unsure of {'; '.join(guesses)}" if guesses else line
-
-
-# --- the table
 
 
 def to_row(picture: str, digits: object = None, confidence: float | None = None) -> dict:

@@ -193,8 +193,7 @@ class DrawingWindow:
 
     def show_digits(self, reading: Reading) -> None:
         """Put a box around each digit, and show the one nearest to the focus beside."""
-        inches = self.paper.bbox.width / self.figure.dpi
-        self.marks = draw_boxes(self.paper, reading, PAPER_SIZE[0] / inches)
+        self.marks = draw_boxes(self.paper, reading, self.pixels_per_inch)
         pyplot.setp(self.marks, animated=True)
         nearest = distances(reading.boxes, self.focus).argmin()
         self.marks[2 * nearest].set_linewidth(2)
@@ -257,8 +256,8 @@ class DrawingWindow:
 
     def keep_background(self, _event: Event) -> None:
         """Keep the window as matplotlib has drawn it: without the animated artists."""
-        pixels = PEN_WIDTH * self.paper.bbox.width / PAPER_SIZE[0]
-        self.ink.set_linewidth(pixels * 72 / self.figure.dpi)
+        self.pixels_per_inch = PAPER_SIZE[0] / self.paper.bbox.width * self.figure.dpi
+        self.ink.set_linewidth(72 * PEN_WIDTH / self.pixels_per_inch)
         self.background = self.canvas.copy_from_bbox(self.figure.bbox)
         self.redraw()
 

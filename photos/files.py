@@ -59,10 +59,11 @@ def is_picture(file: Path) -> bool:
 
 
 def each_once(files: Sequence[Path]) -> list[str]:
-    """`files` in their order; of several paths to a file through links, the shortest."""
+    """`files` in their order; of several paths that are one file, by links, the shortest."""
     names = list(map(str, files))
-    shortest = {os.path.realpath(name): name for name in sorted(names, key=len, reverse=True)}
-    return [name for name in dict.fromkeys(names) if name == shortest[os.path.realpath(name)]]
+    longest_first = sorted(names, key=len, reverse=True)
+    shortest = set({os.path.realpath(name): name for name in longest_first}.values())
+    return [name for name in dict.fromkeys(names) if name in shortest]
 
 
 def load_picture(picture: str | Path | Image.Image) -> Image.Image:
