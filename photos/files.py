@@ -73,19 +73,19 @@ def load_picture(picture: str | Path | Image.Image) -> Image.Image:
     is loaded. In the result, `info["full_size"]` is the upright picture's width and height
     before it was shrunk, and `info["pages"]` the number of pages.
 
-    Raises InputError if the picture cannot be loaded or has more than 89 million pixels
-    (Pillow's limit against decompression bombs; 179 million in a JPEG file, which is decoded at
-    reduced size).
+    Raises InputError if the picture cannot be loaded, or if a file has more than 89 million
+    pixels, Pillow's limit against decompression bombs. A JPEG file may have 179 million: it is
+    decoded at reduced size.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of size, which is checked here; of damaged EXIF
-            is_image = isinstance(picture, Image.Image)
-            with picture.copy() if is_image else Image.open(picture) as image:
+            in_memory = isinstance(picture, Image.Image)
+            with picture.copy() if in_memory else Image.open(picture) as image:
                 pages = 1 if image.format in ONE_PAGE else getattr(image, "n_frames", 1)
                 full_size = image.size
                 image.draft("RGB", (MAX_SIDE, MAX_SIDE))  # decodes large JPEG files smaller
-                if image.width * image.height > Image.MAX_IMAGE_PIXELS:
+                if not in_memory and image.width * image.height > Image.MAX_IMAGE_PIXELS:
                     raise ValueError("too many pixels: shrink it to 9,000 a side")
                 upright = ImageOps.exif_transpose(image)
                 if image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8):
