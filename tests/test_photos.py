@@ -8,8 +8,7 @@ from PIL import Image, ImageDraw, ImageOps
 from scipy import ndimage
 
 import benchmark
-from photos import find_files, find_writing, open_picture, read_images, read_picture
-from photos.files import read_image
+from photos import find_files, find_writing, load_picture, read_picture, read_pictures
 
 RENDERED = Path(__file__).parent / "rendered"
 
@@ -65,7 +64,7 @@ def test_every_mode_reads_the_same(tmp_path, seven, name):
     if values:  # they have no fixed white
         image = Image.fromarray(100 * np.asarray(image, values))
     image.save(path)
-    assert read_image(path).mode == "RGB"
+    assert load_picture(path).mode == "RGB"
     for given in (path, image):
         ((digit,),) = find_digits(given)
         assert np.abs(digit.pixels - only_digit(seven).pixels).mean() < 0.03
@@ -75,7 +74,7 @@ def test_every_mode_reads_the_same(tmp_path, seven, name):
 def test_transparent_parts_are_paper(seven, ink):
     opaque = Image.fromarray(np.uint8(np.where(seven < 0.5, ink, 128)))
     drawn = Image.fromarray(np.uint8(255 * (seven < 0.5)))
-    grey = np.asarray(open_picture(Image.merge("LA", [opaque, drawn])).convert("L"))
+    grey = np.asarray(load_picture(Image.merge("LA", [opaque, drawn])).convert("L"))
     np.testing.assert_array_equal(grey, np.where(seven < 0.5, ink, 255 - ink))
 
 
@@ -83,7 +82,7 @@ def test_exif_turns_photos_upright(tmp_path, seven):
     exif = Image.Exif()
     exif[0x0112] = 6
     picture(np.rot90(seven)).save(tmp_path / "x.png", exif=exif)
-    assert read_image(tmp_path / "x.png").size == (150, 200)
+    assert load_picture(tmp_path / "x.png").size == (150, 200)
     ((digit,),) = find_digits(tmp_path / "x.png")
     np.testing.assert_allclose(digit.box, only_digit(seven).box)
 
@@ -92,8 +91,8 @@ def test_exif_turns_photos_upright(tmp_path, seven):
 def test_of_several_frames_the_first_is_read(tmp_path, seven, ending, pages):
     path, others = tmp_path / f"x.{ending}", [Image.new("L", (150, 200), 255)]
     picture(seven).save(path, save_all=True, append_images=others)
-    assert read_image(path).info["pages"] == pages
-    assert difference(np.asarray(read_image(path).convert("L")) / 255, seven) < 0.02
+    assert load_picture(path).info["pages"] == pages
+    assert difference(np.asarray(load_picture(path).convert("L")) / 255, seven) < 0.02
 
 
 @pytest.mark.parametrize("scale", [24, 0.1])
@@ -104,7 +103,7 @@ def test_boxes_are_in_pixels_of_the_picture_however_large_or_small(seven, scale)
 
 def test_a_jpeg_of_many_pixels_is_decoded_at_reduced_size(tmp_path):
     Image.new("L", (12_000, 9_000)).save(tmp_path / "x.jpg")
-    assert read_image(tmp_path / "x.jpg").size == (1600, 1200)
+    assert load_picture(tmp_path / "x.jpg").size == (1600, 1200)
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg"])
@@ -112,7 +111,7 @@ def test_large_pictures_are_averaged_and_keep_their_colour(tmp_path, ending):
     stripes = np.zeros((64, 4800, 3), np.uint8)
     stripes[:, ::3] = 150, 240, 30
     Image.fromarray(stripes).save(tmp_path / f"x.{ending}", quality=95, subsampling=0)
-    seen = np.asarray(read_image(tmp_path / f"x.{ending}"))
+    seen = np.asarray(load_picture(tmp_path / f"x.{ending}"))
     np.testing.assert_allclose(seen, np.full_like(seen, (50, 80, 10)), atol=8)
 
 
@@ -356,8 +355,8 @@ def test_digits_cropped_to_their_box_are_read(trained_model, bundled_digits, sid
     for n, pixels in enumerate(bundled_digits.x_eval[:30]):
         crop = Image.fromarray(pixels)
         crop = ImageOps.contain(crop.crop(crop.getbbox()), (side, side))
-        images[str(n)] = open_picture(ImageOps.invert(crop) if dark_ink else crop)
-    read = [reading.text for reading in read_images(images, trained_model)]
+        images[str(n)] = load_picture(ImageOps.invert(crop) if dark_ink else crop)
+    read = [reading.text for reading in read_pictures(images, trained_model)]
     assert np.mean(read == bundled_digits.y_eval[:30].astype(str)) >= 0.9
 
 

@@ -213,3 +213,12 @@ def test_the_readmes_program_reads_a_picture(trained_file, tmp_path, monkeypatch
     assert sum(map(str.__eq__, read, "62837711679")) >= 9  # of 11, in order
     assert 0 < float(percent) <= 100
     assert len(boxes) == 11
+
+
+def test_too_high_a_count_is_told_before_the_model_is_loaded(
+    predict_main, random_npz, monkeypatch
+):
+    monkeypatch.setattr(predict, "reload_model", None)
+    status, printed = predict_main("--data", random_npz, "--count", 21)
+    assert (status, printed.out) == (2, "")
+    assert "--count 21 is more than the 20 test images" in printed.err

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from cli import InputError
 from helpers import reading_of
 from photos import read_picture
 
@@ -32,6 +33,20 @@ def test_boxes_are_whole_pixels_of_the_picture_as_it_was_before_it_was_shrunk(tm
     assert (reading.picture.size, reading.size) == ((1600, 100), (3200, 200))
     assert reading.boxes.dtype.kind == "i"
     np.testing.assert_allclose(reading.boxes, [(594, 50, 606, 150)], atol=4)
+
+
+def test_size_is_exact_and_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # it lies on its side
+    Image.new("L", (3201, 2003)).save(tmp_path / "x.jpg", exif=exif)
+    assert read_picture(tmp_path / "x.jpg", None).size == (2003, 3201)
+
+
+def test_a_damaged_image_in_memory_is_wrong_input(tmp_path):
+    Image.radial_gradient("L").save(tmp_path / "x.png")
+    (tmp_path / "x.png").write_bytes((tmp_path / "x.png").read_bytes()[:200])
+    with Image.open(tmp_path / "x.png") as image, pytest.raises(InputError, match="truncated"):
+        read_picture(image, None)
 
 
 def test_a_hint_says_that_something_is_left_out():
