@@ -29,7 +29,7 @@ CUTS_PER_HEIGHT = 12  # places where such a digit may be cut, in each height of 
 MIN_PIECE_WIDTH, MAX_PIECE_WIDTH, MIN_PIECE_HEIGHT = 0.3, 1.6, 0.8  # in heights of the whole
 # Costs of a cutting: of -log(confidence) and of log(width / typical width)^2 of each piece, of
 # a piece as such, and of each stroke above one that a cut crosses.
-DOUBT_COST, WIDTH_COST, PIECE_COST, STROKE_COST = 3, 1.5, 0.5, 1.5
+DOUBT_COST, WIDTH_COST, PIECE_COST, STROKE_COST = 3, 1.5, 0.25, 1.5
 
 # Heights of a mark between digits (a comma, a dash) and of its centre above their base line, in
 # heights of the digits beside it; width / height of a dash.
@@ -82,23 +82,36 @@ def group_components(components: Components) -> tuple[list[LevelDigit], np.ndarr
     is_part = (length > MIN_LENGTH * typical_length) & (size < MAX_SIZE * typical_size)
     is_flat = height < MIN_HEIGHT_TO_WIDTH * np.minimum(width, typical_size)
     can_start = is_part & ~is_flat & (size > MIN_START_SIZE * typical_size)
-    mask = np.uint8(is_part)[components.labels]
-    kernel = np.ones((1 + 2 * round(MAX_GAP / 2 * typical_size), 1))
-    closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, kernel)
-    count, joined, stats, _ = cv2.connectedComponentsWithStats(closed)
-    group = np.zeros(len(boxes), int)
-    group[components.labels[mask > 0]] = joined[mask > 0]
-    tallest = np.full(count, typical_size)
-    np.maximum.at(tallest, group, height)
-    joined_height = stats[:, cv2.CC_STAT_HEIGHT]
-    is_several = joined_height > MAX_HEIGHT * tallest
-    is_several |= np.bincount(group, height * is_part) > MAX_HEIGHT_SUM * joined_height
-    # The components of several digits stay apart: each becomes a new group.
-    group = np.where(is_several[group], count + np.arange(len(group)), group)
+    group = join_parts(components, is_part, typical_size)
     groups = np.unique(group[can_start])
     left_out = components.may_be_digit & (length > MIN_LEFT_OUT_LENGTH * typical_length)
     left_out &= ~(is_part & np.isin(group, groups))
     return [to_digit(is_part & (group == i), components) for i in groups], boxes[left_out]
+
+
+def join_parts(components: Components, is_part: np.ndarray, typical_size: float) -> np.ndarray:
+    """The group of each component (n,): those that make one digit have the same.
+
+    Components that stand one above the other are joined, those with the smallest gap first, as
+    long as they are no higher than one digit.
+    """
+    boxes, group = components.boxes, np.arange(len(is_part))
+    height = boxes[:, 3] - boxes[:, 1]
+    x, y = np.nonzero(is_part[components.labels].T)
+    labels = components.labels[y, x]
+    # Neighbours in a column of pixels have a gap between them.
+    gaps = np.where(np.diff(x) == 0, np.diff(y), np.inf)
+    is_pair = (labels[1:] != labels[:-1]) & (gaps < MAX_GAP * typical_size)
+    upper = np.flatnonzero(is_pair)[np.argsort(gaps[is_pair], kind="stable")]
+    for pair in dict.fromkeys(zip(labels[upper], labels[upper + 1], strict=True)):
+        joined = np.isin(group, group[list(pair)])
+        joined_height = boxes[joined, 3].max() - boxes[joined, 1].min()
+        if (
+            joined_height <= MAX_HEIGHT * max(typical_size, height[joined].max())
+            and height[joined].sum() <= MAX_HEIGHT_SUM * joined_height
+        ):
+            group[joined] = group[pair[0]]
+    return group
 
 
 def to_digit(in_digit: np.ndarray, components: Components) -> LevelDigit:
