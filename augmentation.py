@@ -22,7 +22,7 @@ FINAL_STRENGTH = 0.5  # share of the ranges that is left at the end of a run
 # with a foot, a short line at its bottom. MNIST has so few that the network reads them as 7.
 # Angles are in degrees, lengths are shares of the stem's length.
 FLAG_SHARE = 0.15  # of the ones; with twice as many, other digits are read worse
-FLAG_ANGLE = 25, 62  # to the vertical; a wider angle looks like a 7
+FLAG_ANGLE = 25, 62  # to the vertical, unless the stem leans more; wider looks like a 7
 MIN_ANGLE_TO_STEM = 18  # with a smaller angle, ink fills the gap
 FLAG_LENGTH = 0.2, 0.7
 FOOT_SHARE = 1 / 3  # of the ones with a flag
@@ -47,9 +47,9 @@ class RandomAugmentation(keras.layers.Layer):
         affine = [math.radians(ROTATION), SHEAR, ZOOM, ZOOM, SHIFT, SHIFT]
         self.ranges = np.array(affine + 2 * ELASTIC_GRID_SIDE**2 * [ELASTIC], np.float32)
         self.seed_generator = keras.random.SeedGenerator()
-        # A new pixel is read at another point of the image, at y = weights @ basis, and at x
-        # likewise with other weights. Only the weights are random. The rows of the basis are y,
-        # x and 1 for the affine map, and a smooth bump for each point of the elastic grid.
+        # Each pixel of the result is read from another point of the image. The point's y and x
+        # are weighted sums of fixed maps, the rows of `basis`: y, x and 1 for the affine part,
+        # and a smooth bump for each point of the elastic grid. Only the weights are random.
         y, x = np.indices((28, 28)) - 13.5
         grid = np.eye(ELASTIC_GRID_SIDE**2).reshape(-1, ELASTIC_GRID_SIDE, ELASTIC_GRID_SIDE, 1)
         elastic_maps = keras.ops.image.resize(grid, (28, 28), "bicubic")
@@ -62,7 +62,7 @@ class RandomAugmentation(keras.layers.Layer):
             return images
         strength = 1 - (1 - FINAL_STRENGTH) * self.step / self.steps
         self.step.assign_add(1)
-        shares = tf.random.stateless_uniform(
+        values = tf.random.stateless_uniform(
             (tf.shape(images)[0], len(self.ranges)),
             self.seed_generator.next(),
             minval=-strength,
@@ -70,7 +70,7 @@ class RandomAugmentation(keras.layers.Layer):
             alg="philox",  # several times faster under XLA than the default
         )
         angle, shear, zoom_y, zoom_x, shift_y, shift_x, elastic_y, elastic_x = tf.split(
-            self.ranges * shares, 6 * [1] + 2 * [ELASTIC_GRID_SIDE**2], axis=1
+            self.ranges * values, 6 * [1] + 2 * [ELASTIC_GRID_SIDE**2], axis=1
         )
         cos, sin = tf.cos(angle), tf.sin(angle)
         # The weights of y and x: zoom after rotation after shear, shift, elastic distortion.
@@ -85,7 +85,7 @@ def sample_bilinear(images: tf.Tensor, y: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
 
     Everything outside an image is 0.
     """
-    # With zeros around the image, points outside need no special case.
+    # With zeros around the image, points outside need no special case: 28 + 1 + 2 = 31.
     padded = tf.reshape(tf.pad(images, ((0, 0), (1, 2), (1, 2))), (-1, 31 * 31))
     y, x = tf.clip_by_value(y + 1, 0, 29), tf.clip_by_value(x + 1, 0, 29)
     top, left = tf.floor(y), tf.floor(x)
@@ -116,7 +116,7 @@ def add_flags(images: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.nda
     stem = bottom - top
     length = np.hypot(*stem)
     stroke_width = ones.sum(axis=(1, 2)) / length
-    slant = np.degrees(np.arctan2(-stem[1], stem[0]))  # the stem's own angle
+    slant = np.degrees(np.arctan2(-stem[1], stem[0]))  # above 0 if it leans to the right
     angle = np.maximum(rng.uniform(*FLAG_ANGLE, len(ones)), slant + MIN_ANGLE_TO_STEM)
     direction = np.array([np.cos(np.radians(angle)), -np.sin(np.radians(angle))])
     flag = rng.uniform(*FLAG_LENGTH, len(ones)) * length * direction

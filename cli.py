@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import math
 import os
 import signal
 import sys
@@ -63,6 +64,20 @@ def path_argument(text: str) -> str:
     if not text:
         raise argparse.ArgumentTypeError("must not be empty")
     return text
+
+
+def number(kind: type, low: float, high: float = math.inf) -> Callable[[str], float]:
+    """A converter for argparse, to an int or a float from `low` to `high`."""
+
+    def convert(text: str) -> float:
+        with suppress(ValueError):
+            if low <= kind(text) <= high:
+                return kind(text)
+        name = "a whole number" if kind is int else "a number"
+        limits = f"from {low} to {high}" if high < math.inf else f"of at least {low}"
+        raise argparse.ArgumentTypeError(f"must be {name} {limits}, not {text!r}")
+
+    return convert
 
 
 @contextmanager

@@ -32,14 +32,14 @@ def build_model() -> keras.Sequential:
 def build_training_model(
     model: keras.Sequential, augmentation: list[keras.Layer]
 ) -> keras.Sequential:
-    """The network that is trained instead of `model`: it has layers that help it to learn.
+    """A new network with the sizes of `model` and with layers that help it to learn.
 
     Augmentation comes first. Batch normalization comes between each dense layer and its
-    activation (Ioffe and Szegedy, "Batch normalization: accelerating deep network training by
-    reducing internal covariate shift", 2015).
+    activation, and adds the bias (Ioffe and Szegedy, "Batch normalization: accelerating deep
+    network training by reducing internal covariate shift", 2015).
     """
     layers = [keras.Input((28, 28)), *augmentation, keras.layers.Flatten()]
-    for dense in model.layers[1:]:
+    for dense in model.layers[1:]:  # all but Flatten
         layers += [
             keras.layers.Dense(dense.units, use_bias=False),
             keras.layers.BatchNormalization(),
@@ -71,9 +71,11 @@ def fold_batch_normalization(training_model: keras.Sequential, model: keras.Sequ
     layers of `build_model` (Jacob et al., "Quantization and training of neural networks for
     efficient integer-arithmetic-only inference", 2018, section 3.2).
     """
-    kinds = keras.layers.Dense, keras.layers.BatchNormalization
-    learned = [layer for layer in training_model.layers if isinstance(layer, kinds)]
-    for dense, trained, norm in zip(model.layers[1:], learned[::2], learned[1::2], strict=True):
+    trained_layers, norms = (
+        [layer for layer in training_model.layers if isinstance(layer, kind)]
+        for kind in (keras.layers.Dense, keras.layers.BatchNormalization)
+    )
+    for dense, trained, norm in zip(model.layers[1:], trained_layers, norms, strict=True):
         gamma, beta, mean, variance = norm.get_weights()
         scale = gamma / np.sqrt(variance + norm.epsilon)
         dense.set_weights([trained.get_weights()[0] * scale, beta - mean * scale])

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import data
-from cli import InputError, path_argument, replace_on_success, run_script, warn
+from cli import InputError, number, path_argument, replace_on_success, run_script, warn
 from photos import Model, Reading, find_files, load_picture, read_picture, read_pictures
 from plots import MAX_READINGS, is_plot, percent, plot_predictions, plot_readings
 
@@ -285,7 +285,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add(
         "--count",
-        type=int,
+        type=number(int, 1),
         metavar="N",
         help=f"test images to read; at most 50 are plotted (default: {DEFAULT_COUNT})",
     )
@@ -326,8 +326,6 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def check_arguments(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     """End with status 2 if arguments do not fit together, or an output has a wrong name."""
     has_test_options = args.count is not None or args.mistakes or args.data is not None
-    if args.count is not None and args.count < 1:
-        parser.error(f"--count must be at least 1, not {args.count}")
     if args.draw and (args.pictures or has_test_options):
         parser.error("--draw cannot be used with PICTURE, --count, --mistakes or --data")
     if args.pictures and has_test_options:

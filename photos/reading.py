@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from photos.files import load_picture
+from photos.grouping import Classify
 from photos.search import Box, Digit, search
 
 # Maps float32 (n, 28, 28) in [0, 1] to probabilities (n, 10).
@@ -29,6 +30,9 @@ UNSURE_BELOW = 0.9
 # print: letters are read as digits. On 8 printed pages, 34 to 49 % were unsure; in people's
 # pictures with 13 or more digits, at most 23 %.
 MIN_PRINT_DIGITS, MIN_PRINT_SHARE = 30, 0.3
+# A picture with at least so many digits may be turned, if the geometric mean of the digits'
+# confidences is below this share of what it is with each digit turned.
+MIN_TURNED_DIGITS, MAX_UPRIGHT_SHARE = 2, 0.86
 
 
 class Reading(NamedTuple):
@@ -39,6 +43,7 @@ class Reading(NamedTuple):
     lines: list[list[Digit]]  # in reading order; a picture without writing has none
     probabilities: np.ndarray  # (n, 10), of all digits in reading order
     left_out: Sequence[Box] = ()  # ink of about a digit's size that is not read
+    seems_turned: bool = False  # by 90, 180 or 270 degrees
 
     @property
     def digits(self) -> list[Digit]:
@@ -99,6 +104,8 @@ class Reading(NamedTuple):
             hints.append("not everything is read: see the dashed boxes in the plot")
         if len(self.digits) >= MIN_PRINT_DIGITS and self.unsure.mean() > MIN_PRINT_SHARE:
             hints.append("this looks like print or text; only handwritten digits are read")
+        if self.seems_turned:
+            hints.append("this picture seems to be turned; turn it upright")
         return hints
 
 
@@ -125,6 +132,21 @@ def read_pictures(pictures: Mapping[str, Image.Image], model: Model) -> list[Rea
     readings, start = [], 0
     for (name, picture), (lines, left_out) in zip(pictures.items(), found, strict=True):
         stop = start + sum(map(len, lines))
-        readings.append(Reading(name, picture, lines, probabilities[start:stop], left_out))
+        reading = Reading(name, picture, lines, probabilities[start:stop], left_out)
+        readings.append(reading._replace(seems_turned=seems_turned(reading, classify)))
         start = stop
     return readings
+
+
+def seems_turned(reading: Reading, classify: Classify) -> bool:
+    """Whether the digits are read with much more confidence if each is turned."""
+    upright = geometric_mean(reading.confidences)
+    if len(reading.digits) < MIN_TURNED_DIGITS or upright > MAX_UPRIGHT_SHARE:
+        return False
+    turned = [classify(np.rot90(reading.pixels, n, axes=(1, 2))).max(axis=1) for n in (1, 2, 3)]
+    return upright < MAX_UPRIGHT_SHARE * max(map(geometric_mean, turned))
+
+
+def geometric_mean(values: np.ndarray) -> float:
+    """The geometric mean of positive values (n,); 1 if there are none."""
+    return float(np.exp(np.log(values).sum() / max(1, len(values))))
