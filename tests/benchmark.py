@@ -46,15 +46,9 @@ def plain_loop(mnist: Mnist, seed: int, batch_size: int) -> tuple[Any, float]:
     x_train, x_eval = (normalize(x).astype("float32") for x in (mnist.x_train, mnist.x_eval))
     keras.utils.set_random_seed(seed)
     model = build_model()
+    options = {"epochs": EPOCHS, "batch_size": batch_size, "verbose": 0}
     start = time.perf_counter()
-    model.fit(
-        x_train,
-        mnist.y_train,
-        validation_data=(x_eval, mnist.y_eval),
-        epochs=EPOCHS,
-        batch_size=batch_size,
-        verbose=0,
-    )
+    model.fit(x_train, mnist.y_train, validation_data=(x_eval, mnist.y_eval), **options)
     return model, time.perf_counter() - start
 
 
@@ -78,7 +72,7 @@ def train_py(path: str, seed: int, *options: str, output: str | None = None) -> 
 
 
 LOOP = "plain Keras loop"
-# Of each row: how many seeds, a function, and its arguments after path and seed.
+# Of each run: how many seeds, a function, and its arguments after path and seed.
 RUNS = {
     LOOP: (5, plain),
     "train.py": (5, train_py),
@@ -101,8 +95,8 @@ RECIPE = (
 def follow_recipe(path: str, seed: int, count: int, *options: str) -> dict:
     """Train with the first `count` steps of RECIPE; returns mistakes and the time in seconds.
 
-    A sixth of the training images is held out for validation. Run it in a process of its own:
-    it takes the other steps out of the modules that train.py uses.
+    A sixth of the training images is held out. The other steps are taken out of the modules
+    that train.py uses, so each call needs a process of its own.
     """
     import augmentation
     import model as network
@@ -127,21 +121,15 @@ def follow_recipe(path: str, seed: int, count: int, *options: str) -> dict:
             options = "--validation", str(len(held_out.x_eval)), *options
             seconds = train_py(path, seed, *options, output=folder)["train_seconds"]
             trained = network.load_model(Path(folder, "model.keras"))
-    mistakes = {
-        name: int((trained.predict(normalize(x), verbose=0).argmax(axis=1) != y_true).sum())
-        for name, x, y_true in (
-            ("validation", held_out.x_eval, held_out.y_eval),
-            ("test", test.x_eval, test.y_eval),
-        )
-    }
-    return mistakes | {"seconds": seconds}
+    results = {"seconds": seconds}
+    for mnist in (held_out, test):
+        y_pred = trained.predict(normalize(mnist.x_eval), verbose=0).argmax(axis=1)
+        results[mnist.split] = int((y_pred != mnist.y_eval).sum())
+    return results
 
 
 def in_turn(runs: dict[str, tuple], path: str) -> dict[str, list[dict]]:
-    """The results of each run, by its name; the runs take turns, a seed after the other.
-
-    Of each run: how many seeds, a function, and its arguments after path and seed.
-    """
+    """The results of `runs`, which are like RUNS; they take turns, a seed after the other."""
     results: dict[str, list[dict]] = {name: [] for name in runs}
     for seed in range(max(seeds for seeds, *_ in runs.values())):
         for name, (seeds, function, *options) in runs.items():
@@ -158,28 +146,21 @@ def measure_recipe(path: str) -> None:
     fastest = {name: min(run["seconds"] for run in runs) for name, runs in results.items()}
     print("| step | validation errors | test errors | time |\n|---|---|---|---|")
     for name, runs in results.items():
-        mistakes = [[run[key] for run in runs] for key in ("validation", "test")]
-        validation, test = (
-            f"{statistics.mean(x):.0f} ± {statistics.stdev(x):.0f}" for x in mistakes
-        )
+        validation = mean_and_deviation([run["validation"] for run in runs], 0)
+        test = mean_and_deviation([run["test"] for run in runs], 0)
         print(f"| {name} | {validation} | {test} | {fastest[name] / fastest[LOOP]:.2f} |")
 
 
 def measure_training(path: str) -> None:
-    """Take RUNS and print their table. The ratio is to the loop's time over the same seeds."""
+    """Take RUNS and print their table; the ratio is to the loop's time for the same seeds."""
     results = in_turn(RUNS, path)
     print("| run | seeds | test accuracy | time | ratio |\n|---|---|---|---|---|")
+    seconds = {name: [run["train_seconds"] for run in runs] for name, runs in results.items()}
     for name, runs in results.items():
         accuracy = mean_and_deviation([100 * run["test_accuracy"] for run in runs])
-        seconds, loop_seconds = (
-            statistics.mean(run["train_seconds"] for run in rows)
-            for rows in (runs, results[LOOP][: len(runs)])
-        )
-        ratio = seconds / loop_seconds
-        print(f"| {name} | {len(runs)} | {accuracy} | {seconds:.1f} s | {ratio:.2f} |")
-    versions = results["train.py"][0]["versions"].items()
-    software = ", ".join(f"{name} {version}" for name, version in versions)
-    print(f"\n{software}; {multiprocessing.cpu_count()} processors")
+        mean = statistics.mean(seconds[name])
+        ratio = mean / statistics.mean(seconds[LOOP][: len(runs)])
+        print(f"| {name} | {len(runs)} | {accuracy} % | {mean:.1f} s | {ratio:.2f} |")
 
 
 def labelled_pictures(folder: str | Path) -> Iterator[tuple[str, str, Path]]:
@@ -190,13 +171,13 @@ def labelled_pictures(folder: str | Path) -> Iterator[tuple[str, str, Path]]:
     """
     with open(Path(folder, "labels.csv"), newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            text = (row["digits"] if "digits" in row else row["label"]).replace(" ", "")
+            text = row.get("digits", row.get("label")).replace(" ", "")
             path = Path(folder, "images", row["file"])
             yield f"{Path(folder).name}, {row['kind']}", text, path
 
 
-def reading_accuracy(path: str, models: list[str], folders: list[str]) -> list[str]:
-    """Table rows: how well `models` read MNIST's test set and the pictures in `folders`."""
+def measure_reading(path: str, models: list[str], folders: list[str]) -> None:
+    """Print a table: how well `models` read MNIST's test set and the pictures in `folders`."""
     from model import load_model
 
     networks = [load_model(model).predict_on_batch for model in models]
@@ -209,13 +190,12 @@ def reading_accuracy(path: str, models: list[str], folders: list[str]) -> list[s
     for kind, text, picture in chain(as_pictures, *map(labelled_pictures, folders)):
         read = [read_text(read_picture(picture, net).probabilities) for net in networks]
         results.setdefault(kind, []).append((text, *read))
-    rows = ["| pictures | count | read whole | digits right |", "|---|---|---|---|"]
+    print("| pictures | count | read whole | digits right |\n|---|---|---|---|")
     for kind, pictures in results.items():
         texts, *reads = zip(*pictures, strict=True)
         whole, right = zip(*(score(texts, read) for read in reads), strict=True)
-        share = mean_and_deviation(right) if any(texts) else "no digits"
-        rows.append(f"| {kind} | {len(texts)} | {mean_and_deviation(whole)} | {share} |")
-    return rows
+        share = f"{mean_and_deviation(right)} %" if any(texts) else "no digits"
+        print(f"| {kind} | {len(texts)} | {mean_and_deviation(whole)} % | {share} |")
 
 
 def read_text(probabilities: np.ndarray) -> str:
@@ -239,10 +219,10 @@ def edit_distance(one: str, other: str) -> int:
     return min(changed, 1 + edit_distance(one[1:], other), 1 + edit_distance(one, other[1:]))
 
 
-def mean_and_deviation(values: Sequence[float]) -> str:
-    """`values` in percent as mean and standard deviation over the seeds."""
-    spread = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.2f} ± {spread:.2f} %"
+def mean_and_deviation(values: Sequence[float], decimals: int = 2) -> str:
+    """The mean and the standard deviation of the values of all seeds."""
+    spread = statistics.stdev(values) if len(values) > 1 else 0
+    return f"{statistics.mean(values):.{decimals}f} ± {spread:.{decimals}f}"
 
 
 def in_fresh_process(function: Callable, *arguments: Any) -> Any:
@@ -285,7 +265,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     elif args.what == "recipe":
         measure_recipe(args.data)
     elif args.models:
-        print("\n".join(reading_accuracy(args.data, args.models, args.pictures)))
+        measure_reading(args.data, args.models, args.pictures)
     else:
         parser.error("reading needs at least one model")
 

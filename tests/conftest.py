@@ -39,14 +39,6 @@ def bundled_digits():
 
 
 @pytest.fixture(scope="session")
-def mnist_npz():
-    """The path of the real MNIST, named by the environment variable MNIST_NPZ."""
-    if "MNIST_NPZ" not in os.environ:
-        pytest.skip("MNIST_NPZ does not name the real MNIST")
-    return os.path.abspath(os.environ["MNIST_NPZ"])
-
-
-@pytest.fixture(scope="session")
 def bundled_run(tmp_path_factory):
     """A folder in which `train.py` has run on the bundled digits, and its result.
 
@@ -78,3 +70,12 @@ def trained_model(trained_file):
     from model import load_model  # here: TensorFlow takes seconds to import
 
     return load_model(trained_file)
+
+
+@pytest.fixture
+def without_xla(monkeypatch):
+    """Train without XLA, which takes seconds to compile."""
+    from model import keras
+
+    never = property(lambda _: False, lambda *_: None)
+    monkeypatch.setattr(keras.Sequential, "jit_compile", never)

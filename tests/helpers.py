@@ -51,25 +51,22 @@ def run(*arguments, cwd, shell=None, **environment):
     )
 
 
-def reading_of(
-    *lines, confidences=None, name="note.jpg", size=(400, 300), picture=None, boxes=None
-):
-    """A Reading of `lines` of text, by default in a grid of 40 x 60 pixels."""
-    rows, answers = [], []
+def reading_of(*lines, confidences=None, name="note.jpg", size=(400, 300)):
+    """A Reading of `lines` of text in a grid of 40 x 60 pixels."""
+    rows, y_pred = [], []
     for row, line in enumerate(lines):
         rows.append([])
-        for word_number, word in enumerate(line.split()):
-            for position, answer in enumerate(word):
-                column, number = len(rows[-1]), len(answers)
-                box = (40 * column + 5, 60 * row + 5, 40 * column + 30, 60 * row + 50)
-                pixels = np.full((28, 28), 0.9 - 0.01 * number, np.float32)
-                space = word_number > 0 and position == 0
-                rows[-1].append(Digit(boxes[number] if boxes else box, pixels, space))
-                answers.append(int(answer))
-    shares = np.array([0.95] * len(answers) if confidences is None else confidences)[:, None]
-    best = np.eye(10)[answers]
+        for place, character in enumerate(line):
+            if character != " ":
+                box = (40 * place + 5, 60 * row + 5, 40 * place + 30, 60 * row + 50)
+                pixels = np.full((28, 28), 0.9 - 0.01 * len(y_pred), np.float32)
+                space_before = line[place - 1 : place] == " "
+                rows[-1].append(Digit(box, pixels, space_before))
+                y_pred.append(int(character))
+    shares = np.reshape(confidences or [0.95] * len(y_pred), (-1, 1))
+    best = np.eye(10)[y_pred]
     probabilities = shares * best + (1 - shares) * np.roll(best, 1, axis=1)
-    picture = picture or Image.new("RGB", size, "grey")
+    picture = Image.new("RGB", size, "grey")
     picture.info |= {"full_size": size, "pages": 1}
     return Reading(name, picture, rows, probabilities)
 

@@ -64,30 +64,15 @@ def test_strength_falls_linearly_over_the_run(monkeypatch):
     np.testing.assert_allclose(strengths, np.transpose([-expected, expected]), rtol=1e-6)
 
 
-def test_every_image_and_every_batch_is_augmented_differently_and_only_in_training():
-    same = np.repeat(IMAGES[:1], 4, axis=0)
-
+def test_a_seed_augments_every_image_of_every_batch_differently():
     def two_batches(seed):
         keras.utils.set_random_seed(seed)
-        layer = RandomAugmentation(steps=2)
+        layer, same = RandomAugmentation(steps=2), np.repeat(IMAGES[:1], 4, axis=0)
         return np.concatenate([layer(same, training=True) for _ in range(2)])
 
     first, again, other = two_batches(0), two_batches(0), two_batches(1)
-    assert len({image.tobytes() for image in np.concatenate([first, other])}) == 16
+    assert len({image.tobytes() for image in [*first, *other]}) == 16
     np.testing.assert_array_equal(first, again)
-    np.testing.assert_array_equal(RandomAugmentation(2)(same, training=False), same)
-
-
-def test_elastic_distortion_is_smooth_and_within_its_range():
-    keras.utils.set_random_seed(0)
-    layer = RandomAugmentation(steps=1)
-    layer.ranges[:6] = 0
-    ramp = np.tile(np.arange(28, dtype=np.float32), (200, 28, 1))
-    # How far along the ramp pixels are read.
-    moved = (layer(ramp, training=True).numpy() - ramp)[:, 4:-4, 4:-4]
-    assert 0.9 < np.abs(moved).max() < 1.2 * 1.6  # bicubic interpolation overshoots a little
-    assert np.abs(np.diff(moved, axis=1)).max() < 0.7
-    assert np.abs(np.diff(moved, axis=2)).max() < 0.7
 
 
 def upright_ones(count, slant=0):
@@ -102,19 +87,17 @@ ONES = upright_ones(2000)
 SHORT = ONES * np.uint8(np.arange(28) < 10)[:, np.newaxis]
 
 
-def with_flag(ones, seed=0):
+def with_flag(ones):
     """The ones that get a flag."""
-    drawn, count = add_flags(ones, np.ones(len(ones)), seed)
+    drawn, count = add_flags(ones, np.ones(len(ones)), seed=0)
     changed = drawn[(drawn != ones).any(axis=(1, 2))]
     assert len(changed) == count
     return changed
 
 
-def test_flags_are_drawn_on_a_share_of_the_ones_and_a_seed_repeats_them():
-    flagged = with_flag(ONES)
-    assert len(flagged) / len(ONES) == pytest.approx(augmentation.FLAG_SHARE, abs=0.02)
-    np.testing.assert_array_equal(with_flag(ONES), flagged)
-    assert with_flag(ONES, seed=1).tobytes() != flagged.tobytes()
+def test_flags_are_drawn_on_a_share_of_the_ones():
+    share = len(with_flag(ONES)) / len(ONES)
+    assert share == pytest.approx(augmentation.FLAG_SHARE, abs=0.02)
 
 
 @pytest.mark.parametrize(
@@ -136,9 +119,9 @@ def test_flags_point_down_to_the_left_and_feet_to_both_sides():
 
 
 def test_flags_keep_the_centre_of_mass():
-    centers = [ndimage.center_of_mass(image) for image in with_flag(ONES)]
-    expected = [ndimage.center_of_mass(ONES[0])] * len(centers)
-    np.testing.assert_allclose(centers, expected, atol=0.51)
+    for flagged in with_flag(ONES):
+        center = ndimage.center_of_mass(flagged)
+        np.testing.assert_allclose(center, ndimage.center_of_mass(ONES[0]), atol=0.51)
 
 
 def test_a_flag_stands_away_from_a_slanted_stem():

@@ -1,12 +1,12 @@
 """Runs of train.py: what they print and save, and how they end."""
 
 import csv
-import io
 import json
+import os
 import re
 import zipfile
-from contextlib import redirect_stdout
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -16,8 +16,6 @@ import train
 from augmentation import RandomAugmentation, keras
 from helpers import run
 
-# Compiling with XLA takes seconds.
-WITHOUT_XLA = property(lambda _: False, lambda *_: None)
 HISTORY = ("accuracy", "loss", "val_accuracy", "val_loss")
 
 
@@ -69,54 +67,36 @@ def test_what_a_whole_run_saves(bundled_run):
     assert rows[-1]["val_loss"] == pytest.approx(metrics["test_loss"], rel=1e-4)
 
 
-def test_metrics_are_those_of_the_saved_model(bundled_run, bundled_digits, trained_model):
-    metrics, y_true = saved_metrics(bundled_run[0] / "outputs"), bundled_digits.y_eval
-    y_pred = trained_model(bundled_digits.x_eval / 255).numpy().argmax(axis=1)
-    assert metrics["test_accuracy"] == pytest.approx(np.mean(y_true == y_pred))
+def test_metrics_are_those_of_the_saved_model(bundled_run, bundled_digits, trained_file):
+    metrics, saved = saved_metrics(trained_file.parent), keras.models.load_model(trained_file)
+    x, y_true = bundled_digits.x_eval / 255, bundled_digits.y_eval
+    measured = saved.evaluate(x, y_true, verbose=0)  # it is compiled
+    assert measured == pytest.approx([metrics["test_loss"], metrics["test_accuracy"]])
+    y_pred = saved(x).numpy().argmax(axis=1)
     matrix = np.histogram2d(y_true, y_pred, bins=10, range=[(0, 10), (0, 10)])[0]
     np.testing.assert_array_equal(metrics["confusion_matrix"], matrix)
 
 
-def test_saved_model_has_four_layers_and_needs_nothing_of_the_project(trained_file):
+def test_saved_model_has_four_layers_all_of_keras(trained_file):
     with zipfile.ZipFile(trained_file) as archive:
         config = archive.read("config.json").decode()
     names = [layer["class_name"] for layer in json.loads(config)["config"]["layers"]]
     assert names == ["InputLayer", "Flatten", "Dense", "Dense", "Dense"]
-    modules = re.findall(r'"module": "(\w+)', config)
-    assert modules.count("keras") == len(modules) >= len(names)
+    assert set(re.findall(r'"module": "(\w+)', config)) == {"keras"}
 
 
-@pytest.fixture(scope="module")
-def validation_run(random_digits, tmp_path_factory):
-    """The folder and the printed lines of a short run with 30 images, 10 more held out."""
-    folder = tmp_path_factory.mktemp("validation")
-    one = {"x_test": random_digits["x_test"][:1], "y_test": np.array([0])}
-    np.savez(folder / "one.npz", **random_digits | one)
+@pytest.mark.usefixtures("without_xla")
+def test_validation_uses_no_test_image(random_npz, tmp_path, capsys):
+    output = tmp_path / "new" / "newer"
     options = ["--epochs", "1", "--validation", "10", "--batch-size", "6000", "--no-augment"]
-    options += ["--data", str(folder / "one.npz"), "--output", str(folder / "new" / "newer")]
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as printed:
-        patch.setattr(keras.Sequential, "jit_compile", WITHOUT_XLA)
-        assert train.main(options) == 0
-    return folder / "new" / "newer", printed.getvalue().splitlines()
-
-
-def test_validation_uses_no_test_image(validation_run):
-    folder, (data, _, training, epoch, _, _, accuracy) = validation_run
-    metrics, (row,) = saved_metrics(folder), saved_history(folder)
+    assert train.main(["--data", str(random_npz), "--output", str(output), *options]) == 0
+    metrics, (row,) = saved_metrics(output), saved_history(output)
     assert not [key for key in metrics if key.startswith("test")]
-    assert data == "Data: one.npz, 30 training images, 10 validation images"
+    data, _, training, epoch, _, _, accuracy = capsys.readouterr().out.splitlines()
+    assert data == "Data: random.npz, 30 training images, 10 validation images"
     assert training.startswith("Training: 1 epoch of 10 batches")
     assert f"; validation loss {row['val_loss']:.4f}" in epoch
     assert accuracy == f"Validation Accuracy: {metrics['validation_accuracy']:.4f}"
-
-
-def test_the_saved_model_is_compiled_and_gives_what_was_measured(validation_run, random_digits):
-    x, y = random_digits["x_train"][30:], random_digits["y_train"][30:]
-    saved = keras.models.load_model(validation_run[0] / "model.keras")
-    measured = saved.evaluate(x / 255, y, verbose=0)
-    metrics = saved_metrics(validation_run[0])
-    expected = [metrics["validation_loss"], metrics["validation_accuracy"]]
-    assert measured == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.fixture
@@ -124,20 +104,17 @@ def untrained_run(random_npz, tmp_path, monkeypatch):
     """Run train.py with options but without training; returns what it builds and plots."""
 
     def run(*options):
-        given = SimpleNamespace(drawn={})
+        given = SimpleNamespace(curves=Mock(), matrix=Mock())
 
         def fit(training_model, batches, **_):
             given.model, (given.batch, _) = training_model, next(iter(batches))
             return SimpleNamespace(history={key: [0.5] for key in HISTORY})
 
-        def keep(path, *arguments):
-            given.drawn[path.stem.rpartition("-")[2]] = arguments  # no temporary prefix
-
         monkeypatch.chdir(random_npz.parent)
         monkeypatch.setattr(keras.Sequential, "fit", fit)
         monkeypatch.setattr(keras.Sequential, "evaluate", lambda *_, **__: (0.5, 0.5))
-        monkeypatch.setattr(plots, "plot_training_curves", keep)
-        monkeypatch.setattr(plots, "plot_confusion_matrix", keep)
+        monkeypatch.setattr(plots, "plot_training_curves", given.curves)
+        monkeypatch.setattr(plots, "plot_confusion_matrix", given.matrix)
         assert train.main(["--data", random_npz.name, "--output", str(tmp_path), *options]) == 0
         given.metrics = saved_metrics(tmp_path)
         return given
@@ -149,8 +126,8 @@ def test_default_run_augments_and_plots(untrained_run):
     run = untrained_run()
     assert isinstance(run.model.layers[0], RandomAugmentation)
     assert run.metrics["ones_with_flag"] > 0
-    assert run.drawn["training_curves"][1:] == ("test", "random.npz", True)
-    matrix, title = run.drawn["confusion_matrix"]
+    assert run.curves.call_args.args[2:] == ("test", "random.npz", True)
+    _, matrix, title = run.matrix.call_args.args
     assert (matrix.sum(axis=1).tolist(), title) == ([2] * 10, "Test images of random.npz")
 
 
@@ -160,7 +137,7 @@ def test_options_reach_the_training_and_the_metrics(untrained_run, random_npz, m
     run = untrained_run(*given.split())
     assert run.batch.shape == (8, 28, 28)
     assert not isinstance(run.model.layers[0], RandomAugmentation)
-    assert run.drawn["training_curves"][-1] is False
+    assert run.curves.call_args.args[-1] is False
     assert (run.model.jit_compile, run.model.steps_per_execution) == (True, 5)
     run.model.optimizer.iterations.assign(2)  # the end of the rise, a tenth of 20 steps
     assert float(run.model.optimizer.learning_rate) == pytest.approx(0.02)
@@ -183,16 +160,15 @@ def test_a_seed_repeats_what_is_random(untrained_run):
 
 
 def test_help_and_wrong_paths_need_no_tensorflow(tmp_path):
-    code = """
+    program = """
 import sys
 sys.modules["keras"] = None  # now, importing it fails
 import predict, train
 train.main(["--data", "nowhere.npz"])
-predict.main(["note.jpg", "--model", __file__])
+predict.main(["note.jpg", "--model", train.__file__])
 train.main(["--help"])
 """
-    (tmp_path / "program.py").write_text(code)
-    result = run("program.py", cwd=tmp_path)
+    result = run("-c", program, cwd=tmp_path)
     assert result.stderr == (
         "train.py: error: nowhere.npz: No such file or directory\n"
         "predict.py: error: note.jpg: No such file or directory\n"
@@ -200,7 +176,9 @@ train.main(["--help"])
     assert "--learning-rate" in result.stdout
 
 
-def test_default_run_on_mnist(mnist_npz, tmp_path, capfd):
-    assert train.main(["--data", mnist_npz, "--output", str(tmp_path)]) == 0
+@pytest.mark.skipif("MNIST_NPZ" not in os.environ, reason="MNIST_NPZ names no file with MNIST")
+def test_default_run_on_mnist(tmp_path, capfd):
+    options = ["--data", os.environ["MNIST_NPZ"], "--output", str(tmp_path)]
+    assert train.main(options) == 0
     assert capfd.readouterr().err == ""
     assert saved_metrics(tmp_path)["test_accuracy"] >= 0.987
