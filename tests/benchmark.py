@@ -249,13 +249,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     option("what", choices=["training", "recipe", "reading"])
     option("models", nargs="*", help="models to read with, one a seed")
     option("--data", required=True, help="MNIST as an .npz file")
-    option(
-        "--pictures",
-        metavar="DIR",
-        action="append",
-        default=[str(Path(__file__).parent / "rendered")],
-        help="read also the pictures in DIR/images that DIR/labels.csv names",
-    )
+    rendered = str(Path(__file__).parent / "rendered")
+    text = "read also the pictures in DIR/images that DIR/labels.csv names"
+    option("--pictures", metavar="DIR", action="append", default=[rendered], help=text)
     option("--without", metavar="NAME=VALUE", help="set a constant of photos/ for this run")
     args = parser.parse_intermixed_args(argv)
     if args.without:

@@ -8,8 +8,8 @@ import time
 import numpy as np
 import pytest
 
-import data
 from helpers import ROOT, run
+from model import keras, load_model
 
 
 @pytest.fixture(scope="session")
@@ -30,12 +30,6 @@ def random_npz(random_digits, tmp_path_factory):
     path = tmp_path_factory.mktemp("random") / "random.npz"
     np.savez(path, **random_digits)
     return path
-
-
-@pytest.fixture(scope="session")
-def bundled_digits():
-    """The 5,000 bundled digits, as `data.Mnist`."""
-    return data.load_bundled()
 
 
 @pytest.fixture(scope="session")
@@ -67,15 +61,11 @@ def trained_file(bundled_run):
 @pytest.fixture(scope="session")
 def trained_model(trained_file):
     """The model that `bundled_run` has saved."""
-    from model import load_model  # here: TensorFlow takes seconds to import
-
     return load_model(trained_file)
 
 
 @pytest.fixture
 def without_xla(monkeypatch):
     """Train without XLA, which takes seconds to compile."""
-    from model import keras
-
     never = property(lambda _: False, lambda *_: None)
     monkeypatch.setattr(keras.Sequential, "jit_compile", never)

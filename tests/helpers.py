@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data import load_bundled
 from photos import Digit, Reading
 
 ROOT = Path(__file__).parent.parent
+BUNDLED = load_bundled()
 
 posix_only = pytest.mark.skipif(
     sys.platform == "win32", reason="Windows has no POSIX shells, signals and terminals"

@@ -68,8 +68,9 @@ def test_files_are_replaced_at_the_end_if_they_were_written(tmp_path):
 @pytest.mark.parametrize("name", ["a.png", "nowhere.npz"])
 def test_an_error_names_the_file_that_the_user_knows(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(OSError) as raised, cli.replace_on_success("a.png") as (file,):  # noqa: PT011
-        raise OSError(28, "Disk full", str(file) if name == "a.png" else name)
+    files = cli.replace_on_success("a.png")
+    with pytest.raises(OSError, match=name) as raised, files as (temporary,):
+        raise OSError(28, "Disk full", str(temporary) if name == "a.png" else name)
     assert raised.value.filename == name
 
 

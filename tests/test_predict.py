@@ -13,7 +13,7 @@ from PIL import Image
 
 import data
 import predict
-from helpers import ROOT, posix_only, reading_of, run
+from helpers import BUNDLED, ROOT, posix_only, reading_of, run
 from plots import is_plot
 
 
@@ -55,15 +55,14 @@ def read_csv(path):
 
 
 def test_the_worst_mistakes_are_shown(predict_main, tmp_path, plotted, trained_model):
-    bundled_digits = data.load_bundled()
     status, printed = predict_main("--mistakes", "--count", 4, "--csv", tmp_path / "t.csv")
     assert (status, printed.out.count("wrong: true digit")) == (0, 4)
-    probabilities = trained_model(data.normalize(bundled_digits.x_eval)).numpy()
-    y_true, y_pred = bundled_digits.y_eval, probabilities.argmax(axis=1)
+    probabilities = trained_model(data.normalize(BUNDLED.x_eval)).numpy()
+    y_true, y_pred = BUNDLED.y_eval, probabilities.argmax(axis=1)
     sureness = np.where(y_pred == y_true, 0, probabilities.max(axis=1))
     worst = np.argsort(-sureness)[:4]
     _, *arrays, title = plotted.call_args.args
-    expected = bundled_digits.x_eval[worst] / 255, y_pred[worst], sureness[worst], y_true[worst]
+    expected = BUNDLED.x_eval[worst] / 255, y_pred[worst], sureness[worst], y_true[worst]
     for array, values in zip(arrays, expected, strict=True):
         np.testing.assert_allclose(array, values, rtol=1e-4)
     assert title == "Most confident mistakes in the 1,000 test images of the bundled digits"
@@ -72,30 +71,30 @@ def test_the_worst_mistakes_are_shown(predict_main, tmp_path, plotted, trained_m
         assert list(row.values()) == [f"test image {i}", str(y_pred[i]), str(y_true[i])]
 
 
-def test_without_mistakes_there_is_nothing_to_show(predict_main, tmp_path, bundled_digits):
-    x, y = bundled_digits.x_eval[:5], bundled_digits.y_eval[:5]
+def test_without_mistakes_there_is_nothing_to_show(predict_main, tmp_path):
+    x, y = BUNDLED.x_eval[:5], BUNDLED.y_eval[:5]
     np.savez(tmp_path / "few.npz", x_train=x, y_train=y, x_test=x, y_test=y)
     _, printed = predict_main("--mistakes", "--data", tmp_path / "few.npz")
     assert printed.err.endswith("error: no mistakes to show: all 5 are read correctly\n")
 
 
 @pytest.fixture
-def own(tmp_path, bundled_digits):
+def own(tmp_path):
     """A folder of pictures of one digit each, named 1.png to 10.png."""
     folder = tmp_path / "own"
     folder.mkdir()
-    for number, digit in enumerate(bundled_digits.x_eval[:10], start=1):
+    for number, digit in enumerate(BUNDLED.x_eval[:10], start=1):
         Image.fromarray(255 - np.pad(digit, 10)).resize((96, 96)).save(folder / f"{number}.png")
     return folder
 
 
-def test_own_pictures_are_printed_saved_and_plotted(
-    predict_main, own, tmp_path, bundled_digits, plotted
-):
+def test_a_folder_is_read(predict_main, own, tmp_path, plotted):
+    (own / "notes.txt").touch()
     status, printed = predict_main(own, "--csv", tmp_path / "t.csv")
-    assert (status, printed.err) == (0, "")
+    warning = "warning: left out 1 file of another type: notes.txt\n"
+    assert (status, printed.err) == (0, warning)
     rows = read_csv(tmp_path / "t.csv")
-    y_true = bundled_digits.y_eval[:10].astype(str)
+    y_true = BUNDLED.y_eval[:10].astype(str)
     assert np.sum([row["digits"] for row in rows] == y_true) >= 9
     *lines, last = printed.out.splitlines()
     for line, row in zip(lines, rows, strict=True):
@@ -106,12 +105,6 @@ def test_own_pictures_are_printed_saved_and_plotted(
     names = [f"{own}/{n}.png" for n in range(1, 11)]
     assert [row["picture"] for row in rows] == [reading.name for reading in readings] == names
     assert title == "Digits found and, below, as the network sees them"
-
-
-def test_files_of_other_types_are_named(predict_main, own):
-    (own / "notes.txt").touch()
-    expected = "warning: left out 1 file of another type: notes.txt\n"
-    assert predict_main(own)[1].err == expected
 
 
 def test_second_guesses_of_unsure_digits_are_printed():
@@ -160,10 +153,9 @@ def test_a_picture_that_is_read_is_never_replaced(predict_main, own):
 
 @pytest.mark.parametrize(("opens", "error"), [(True, ""), (False, "no program found to show ")])
 def test_the_saved_picture_is_shown(predict_main, own, tmp_path, monkeypatch, opens, error):
-    shown = []
-    monkeypatch.setattr(webbrowser, "open", lambda address: shown.append(address) or opens)
-    status, printed = predict_main(own / "1.png", "--show", "--output", tmp_path / "a b.pdf")
-    assert (status, shown) == (0, [(tmp_path / "a b.pdf").as_uri()])
+    monkeypatch.setattr(webbrowser, "open", Mock(return_value=opens))
+    _, printed = predict_main(own / "1.png", "--show", "--output", tmp_path / "a b.pdf")
+    webbrowser.open.assert_called_once_with((tmp_path / "a b.pdf").as_uri())
     assert printed.err == (error and f"warning: {error}{tmp_path / 'a b.pdf'}\n")
 
 
