@@ -19,16 +19,12 @@ ROOT = Path(__file__).parent.parent
 BUNDLED = load_bundled()
 
 posix_only = pytest.mark.skipif(
-    sys.platform == "win32", reason="Windows has no POSIX shells, signals and terminals"
+    sys.platform == "win32", reason="Windows has other signals, pipes and links"
 )
 
 
-def run(*arguments, cwd, shell=None, **environment):
-    """Run Python in `cwd` as for a user without network, cached MNIST and display.
-
-    If a `shell` command is given, its "$@" is the command that runs Python.
-    """
-    command = [sys.executable, *map(str, arguments)]
+def run(*arguments, cwd, **environment):
+    """Run Python in `cwd` as for a user without network, cached MNIST and display."""
     # Importing model.py has set some variables here. In the new process, it must set them.
     own = {k: v for k, v in os.environ.items() if not k.startswith("TF_")}
     user = {
@@ -44,7 +40,7 @@ def run(*arguments, cwd, shell=None, **environment):
         "PYTHONPATH": str(ROOT),
     }
     return subprocess.run(
-        ["sh", "-c", shell, "sh", *command] if shell else command,
+        [sys.executable, *map(str, arguments)],
         cwd=cwd,
         env=own | user | environment,
         capture_output=True,
