@@ -18,9 +18,7 @@ from photos import Digit, Reading
 ROOT = Path(__file__).parent.parent
 BUNDLED = load_bundled()
 
-posix_only = pytest.mark.skipif(
-    sys.platform == "win32", reason="Windows has other signals, pipes and links"
-)
+posix_only = pytest.mark.skipif(sys.platform == "win32", reason="other signals, pipes, links")
 
 
 def run(*arguments, cwd, **environment):

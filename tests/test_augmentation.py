@@ -34,6 +34,11 @@ def test_elastic_displacement_by_whole_pixels_shifts_the_array(augment, pixels):
     np.testing.assert_allclose(augment(6 * [0], pixels), expected, atol=1e-4)
 
 
+def test_elastic_distortion_is_smooth():
+    bumps = RandomAugmentation(steps=1).basis[3:].reshape(-1, 28, 28)
+    assert max(np.abs(np.diff(bumps, axis=axis)).max() for axis in (1, 2)) < 0.3
+
+
 def test_affine_map_is_zoom_after_rotation_after_shear(augment):
     angle = math.radians(4.5)
     rotate = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])

@@ -253,8 +253,7 @@ def test_without_a_display_one_line_says_so(tmp_path, trained_file, backend):
     reason="Xvfb, xdotool or Python's Tk is not installed",
 )
 def test_a_real_mouse_draws_in_a_real_window_on_a_small_screen(trained_file, tmp_path):
-    mouse = "search --sync --name Draw.digits sleep 1 mousemove 150 100"
-    mouse += " key l mousedown 1"  # matplotlib's key for logarithmic axes does nothing here
+    mouse = "search --sync --name Draw.digits sleep 1 mousemove 150 100 mousedown 1"
     mouse += "".join(f" mousemove 150 {y} sleep 0.01" for y in range(100, 304, 4))
     mouse += " mouseup 1 sleep 1 key s sleep 1 key q"
     server = ["Xvfb", "-displayfd", "1", "-dpi", "96", "-screen", "0", "700x450x24"]
