@@ -20,6 +20,7 @@ MAX_BLOT_ELONGATION, MIN_ELONGATION = 2.0, 2.6
 # Area / squared depth of a digit; the depth is the distance of the innermost pixel from the
 # outside. Solid objects have less. So have bold digits in images that are smaller than this.
 MIN_AREA_TO_DEPTH, MIN_PHOTO_SIDE = 9, 128  # the second in pixels of the longer side
+MIN_ENCLOSED = 0.15  # stroke length of digits inside a circle or a grid / its own stroke length
 RING_KERNEL = np.ones((9, 9))  # the ring around a component reaches 4 pixels beyond it
 CLEAR_CONTRAST_TO_TEXTURE = 9  # contrast of a clear stroke / texture around it
 WEIGHT_EXPONENT = 4  # of sharpness and clearness: blurred strokes and texture count little
@@ -61,6 +62,7 @@ def find_components(ink: Ink) -> Components:
     length[0] = 0  # the background
     length[np.unique(labels[find_frames(mask)])] = 0
     score = length[may_be_digit].sum() / max(labels.shape)
+    length[enclose_digits(boxes, length * may_be_digit)] = 0  # it is written, but no digit
     no_boxes = np.empty((0, 4), int)
     return Components(ink.contrast, labels, boxes, length, may_be_digit, no_boxes, score)
 
@@ -131,6 +133,19 @@ def handwriting_weights(ink: Ink, labels: np.ndarray) -> np.ndarray:
     clearness = np.minimum(1, contrast_to_ring / (CLEAR_CONTRAST_TO_TEXTURE * texture))
     sharpness = mean(np.minimum(1, ink.local_range / contrast_to_ring[labels]), labels, outline)
     return contrast_to_ring * (sharpness * clearness) ** WEIGHT_EXPONENT
+
+
+def enclose_digits(boxes: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """Which components (n,) have digits in their boxes, as a circle around a number has.
+
+    `length` (n,) is the stroke length, 0 for what may not be a digit.
+    """
+    result = np.zeros(len(length), bool)
+    for i in np.flatnonzero(length):
+        inside = (boxes[:, :2] > boxes[i, :2]).all(axis=1)
+        inside &= (boxes[:, 2:] < boxes[i, 2:]).all(axis=1)
+        result[i] = length[inside].sum() > MIN_ENCLOSED * length[i]
+    return result
 
 
 def mean_stroke_width(mask: np.ndarray) -> float:

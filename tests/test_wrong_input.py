@@ -55,10 +55,11 @@ def check(folder, capsys):
     [
         ("--data outputs", "one IDX file of x_train, found model.keras, predictions.png"),
         ("--data two", "expected one IDX file of x_train, found two/fashion/train-images-idx3"),
-        ("--epochs 0", "--epochs: must be int of at least 1, not '0'"),
-        ("--batch-size 1", "--batch-size: must be int from 2 to 60000"),
+        ("--epochs 0", "--epochs: must be a whole number of at least 1, not '0'"),
+        ("--batch-size 1", "--batch-size: must be a whole number from 2 to 60000"),
         ("--validation 40", "--validation 40 leaves none of the 40 training images"),
-        ("--seed 4294967296", "--seed: must be int from 0"),
+        ("--learning-rate 0", "--learning-rate: must be a number from 1e-06 to 1"),
+        ("--seed 4294967296", "--seed: must be a whole number from 0"),
         ("--output digits.npz", "--output: digits.npz is a file, expected a folder"),
         ("--data=", "--data: must not be empty"),
     ],
@@ -112,7 +113,7 @@ def test_an_idx_file(check, folder, random_digits, raw, message):
     [
         ("--model no.keras", 'no.keras not found; run "python train.py" first'),
         ("--model saved", "saved is a SavedModel; save it as a .keras file"),
-        ("--count 0", "--count must be at least 1"),
+        ("--count 0", "--count: must be a whole number of at least 1"),
         ("--count 21 --model digits.npz", "--count 21 is more than the 20 test images"),
         ("--output x.xyz", ".pdf, .svg file, not x.xyz"),
         ("--csv note.jpg", "--csv must name a .csv, .txt file, not note.jpg"),
