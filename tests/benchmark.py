@@ -180,10 +180,10 @@ def measure_reading(path: str, models: list[str], folders: list[str]) -> None:
     """Print a table: how well `models` read MNIST's test set and the pictures in `folders`."""
     from model import load_model
 
-    networks = [load_model(model).predict_on_batch for model in models]
+    networks = [load_model(model) for model in models]
     mnist = load_mnist(path)
     texts = "".join(mnist.y_eval.astype(str))
-    given = [read_text(network(normalize(mnist.x_eval))) for network in networks]
+    given = [read_text(network(normalize(mnist.x_eval)).numpy()) for network in networks]
     results = {"MNIST's test set, given directly": list(zip(texts, *given, strict=True))}
     name = "MNIST's test set, as pictures"
     as_pictures = zip(repeat(name), texts, map(Image.fromarray, mnist.x_eval), strict=False)
