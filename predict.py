@@ -57,8 +57,8 @@ def predict(args: argparse.Namespace) -> None:
             rows = predict_test_images(args, plot_file)
         if not rows:  # the window was closed without a drawing
             return
-        for csv_file in csv_files:
-            save_csv(csv_file, rows)
+        if args.csv:
+            save_csv(csv_files[0], rows)
     print(f"Saved {' and '.join(outputs)}", flush=True)
     if args.show and not webbrowser.open(Path(args.output).resolve().as_uri()):
         warn(f"no program found to show {args.output}")

@@ -66,7 +66,7 @@ class DrawingWindow:
         self.figure, self.canvas, self.folder = figure, figure.canvas, Path(folder)
         self.drawing, self.pen_is_down = Drawing(), False
         self.focus = (0, 0)  # point drawn or clicked last: the digit nearest to it is shown
-        self.read, self.reader = read, ThreadPoolExecutor(max_workers=1)
+        self.read, self.executor = read, ThreadPoolExecutor(max_workers=1)
         self.changed = False  # whether the drawing has changed since `pending` was started
         self.pending: Future | None = None  # the reading that is not finished
         self.reading: Reading | None = None  # the last that is finished
@@ -154,13 +154,14 @@ class DrawingWindow:
     def poll(self) -> None:
         """Show a finished reading; start the next, during a stroke only if it will be fast."""
         if self.pending and self.pending.done():
-            self.reading, self.pending = self.pending.result(), None
+            finished, self.pending = self.pending, None
+            self.reading = finished.result()
             self.reading_time = time.perf_counter() - self.started
             self.redraw()
         waits = self.pen_is_down and self.reading_time > MAX_LIVE_TIME
         if self.changed and self.drawing.strokes and not self.pending and not waits:
             self.changed, self.started = False, time.perf_counter()
-            self.pending = self.reader.submit(self.read, self.drawing.picture())
+            self.pending = self.executor.submit(self.read, self.drawing.picture())
 
     def final_reading(self) -> Reading | None:
         """The reading of all that is drawn, or None if the paper is empty."""
@@ -179,7 +180,7 @@ class DrawingWindow:
         title = ""
         if self.reading and self.reading.digits:
             title = f"{self.reading.text}  {percent(self.reading.confidence)}"
-            self.show_digits(self.reading)
+            self.mark_digits(self.reading)
         else:
             self.show_digit(np.zeros((28, 28)), np.zeros(10), GREYS["bars"])
             if self.reading and not self.pen_is_down:  # an unfinished digit may not be found
@@ -191,7 +192,7 @@ class DrawingWindow:
             artist.draw(self.canvas.get_renderer())
         self.canvas.blit()
 
-    def show_digits(self, reading: Reading) -> None:
+    def mark_digits(self, reading: Reading) -> None:
         """Put a box around each digit, and show the one nearest to the focus beside."""
         self.marks = draw_boxes(self.paper, reading, self.pixels_per_inch)
         pyplot.setp(self.marks, animated=True)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from photos.ink import Ink, distance_inside, erase, find_frames, to_mask
+from photos.ink import Ink, distance_inside, erase, find_rectangles, to_mask
 
 # Shares of the image's shorter side. A component that comes as near to the edge as the first is
 # cut off if it lies in a corner, or if its centre is nearer than the second.
@@ -53,14 +53,14 @@ def find_components(ink: Ink) -> Components:
         rest = find_components(ink._replace(contrast=contrast))
         return rest._replace(cut_off=np.vstack([rest.cut_off, boxes[cut_off]]))
     distance, area = distance_inside(mask), stats[:, cv2.CC_STAT_AREA]
-    # As in mean_stroke_width, for all components at once.
+    # As in mean_stroke_width of mnist_form.py, for all components at once.
     stroke_width = 4 * np.bincount(labels.ravel(), distance.ravel()) / area - 2
     elongation = area / stroke_width**2
     may_be_digit = have_shape_of_digit(labels, stats, distance, stroke_width)
     length = area / stroke_width * handwriting_weights(ink, labels)
     length[elongation < MAX_BLOT_ELONGATION] = 0
     length[0] = 0  # the background
-    length[np.unique(labels[find_frames(mask)])] = 0
+    length[np.unique(labels[find_rectangles(mask)])] = 0
     score = length[may_be_digit].sum() / max(labels.shape)
     length[enclose_digits(boxes, length * may_be_digit)] = 0  # it is written, but no digit
     no_boxes = np.empty((0, 4), int)
@@ -81,7 +81,9 @@ def find_cut_off(
     at_edge[0] = 0
     x, y = centers.astype(int).T
     near = ink.edge_distance[y, x] < MAX_CENTER_DISTANCE * side
+    # It touches one side in x and one in y, not two opposite ones.
     in_corner = ((boxes[:, :2] == 0) ^ (boxes[:, 2:] == labels.shape[::-1])).all(axis=1)
+    # It reaches from side to side.
     is_through = ((boxes[:, :2] == 0) & (boxes[:, 2:] == labels.shape[::-1])).any(axis=1)
     is_cut = (near | in_corner) & ((ink.noise > MAX_DRAWING_NOISE) | is_through)
     return (at_edge > 0) & (is_cut | is_background)
@@ -146,11 +148,3 @@ def enclose_digits(boxes: np.ndarray, length: np.ndarray) -> np.ndarray:
         inside &= (boxes[:, 2:] < boxes[i, 2:]).all(axis=1)
         result[i] = length[inside].sum() > MIN_ENCLOSED * length[i]
     return result
-
-
-def mean_stroke_width(mask: np.ndarray) -> float:
-    """The width in pixels of the strokes in a mask (height, width).
-
-    In a long bar, the mean of `distance_inside` is width / 4 + 1 / 2, and a little more.
-    """
-    return float(4 * distance_inside(mask)[mask > 0].mean() - 2)

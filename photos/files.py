@@ -8,7 +8,6 @@ from glob import glob
 from itertools import chain
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, ImageStat, UnidentifiedImageError
 from pillow_heif import register_heif_opener
@@ -128,11 +127,3 @@ def why_not_loaded(name: str, error: Exception) -> str:
             else "not a picture of a known format"
         )
     return getattr(error, "strerror", None) or f"cannot be read as a picture: {error}"
-
-
-def resize(grey: np.ndarray, side: int) -> np.ndarray:
-    """`grey` (height, width) with `side` pixels on its longer side."""
-    scale = side / max(grey.shape)
-    size = [max(1, round(scale * length)) for length in reversed(grey.shape)]
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return cv2.resize(grey, size, interpolation=method).clip(0, 1)

@@ -10,7 +10,8 @@ import numpy as np
 from photos.components import MIN_HEIGHT_TO_WIDTH, Components
 from photos.mnist_form import to_mnist
 
-# Sizes (longer sides), heights and stroke lengths are relative to those of a typical digit.
+# Sizes, heights and stroke lengths are relative to those of a typical digit. The size is the
+# height or, of what is no whole digit, the longer side.
 MIN_START_SIZE = 0.25  # each digit has a component that is larger
 MIN_LENGTH = 0.05  # a shorter component, such as noise, does not belong to a digit
 MAX_SIZE = 3  # a larger component does not belong to a digit
@@ -27,8 +28,8 @@ MAX_HEIGHT_SUM = 1.45
 MAX_WIDTH, TYPICAL_WIDTH_LIMITS, WIDTH_ALONE = 1.35, (0.5, 0.8), 0.7
 CUTS_PER_HEIGHT = 12  # places where such a digit may be cut, in each height of it
 MIN_PIECE_WIDTH, MAX_PIECE_WIDTH, MIN_PIECE_HEIGHT = 0.3, 1.6, 0.8  # in heights of the whole
-# Costs of a cutting: of -log(confidence) and of log(width / typical width)^2 of each piece, of
-# a piece as such, and of each stroke above one that a cut crosses.
+# The cost of a piece is PIECE_COST - DOUBT_COST * log(confidence) + WIDTH_COST * log(width /
+# typical width)^2 + STROKE_COST * (strokes that the cut at its left crosses - 1).
 DOUBT_COST, WIDTH_COST, PIECE_COST, STROKE_COST = 3, 1.5, 0.25, 1.5
 
 # Heights of a mark between digits (a comma, a dash) and of its centre above their base line, in
@@ -67,18 +68,19 @@ class LevelDigit(NamedTuple):
 def group_components(components: Components) -> tuple[list[LevelDigit], np.ndarray]:
     """Join components that stand one above the other, with a small gap, into digits.
 
-    The typical size is the median, the typical length the mean, of those that may be whole
-    digits (at least one), weighted by length. Returns the digits, and the boxes (n, 4) of
+    The typical size and length are the medians, weighted by length, of those that may be whole
+    digits (at least one). Returns the digits, and the boxes (n, 4) of
     digit-like components that are left out: far larger or smaller than the digits.
     """
     boxes, length = components.boxes, components.stroke_length
     width, height = (boxes[:, 2:] - boxes[:, :2]).T
-    # Digits that touch form one wide component, as large as one of them.
-    size = np.where(components.may_be_digit, np.minimum(width, height), width)
-    size = np.maximum(size, height)
+    # Digits that touch form one wide component, as high as one of them.
+    size = np.where(components.may_be_digit, height, np.maximum(width, height))
     weights = length * components.may_be_digit
-    typical_size = np.quantile(size, 0.5, weights=weights, method="inverted_cdf")
-    typical_length = np.average(length, weights=weights)
+    typical_size, typical_length = (
+        np.quantile(values, 0.5, weights=weights, method="inverted_cdf")
+        for values in (size, length)
+    )
     is_part = (length > MIN_LENGTH * typical_length) & (size < MAX_SIZE * typical_size)
     is_flat = height < MIN_HEIGHT_TO_WIDTH * np.minimum(width, typical_size)
     can_start = is_part & ~is_flat & (size > MIN_START_SIZE * typical_size)
@@ -123,7 +125,7 @@ def to_digit(in_digit: np.ndarray, components: Components) -> LevelDigit:
     return LevelDigit((left, top, right, bottom), ink)
 
 
-def split_touching(digits: list[LevelDigit], classify: Classify | None) -> list[LevelDigit]:
+def split_touching(digits: list[LevelDigit], classify: Classify) -> list[LevelDigit]:
     """Split digits that are much wider than the others: each is several that touch."""
     ratios = [digit.ink.shape[1] / digit.ink.shape[0] for digit in digits]
     typical = np.clip(np.median(ratios), *TYPICAL_WIDTH_LIMITS)
@@ -132,7 +134,7 @@ def split_touching(digits: list[LevelDigit], classify: Classify | None) -> list[
     return [piece for digit in digits for piece in cut(digit, typical, classify)]
 
 
-def cut(digit: LevelDigit, typical: float, classify: Classify | None) -> list[LevelDigit]:
+def cut(digit: LevelDigit, typical: float, classify: Classify) -> list[LevelDigit]:
     """Cut a digit where the sum of costs is lowest, perhaps nowhere.
 
     The best cutting is found from left to right, as in Viterbi's algorithm.
@@ -149,9 +151,7 @@ def cut(digit: LevelDigit, typical: float, classify: Classify | None) -> list[Le
         if MIN_PIECE_WIDTH * height <= right - left <= MAX_PIECE_WIDTH * height
         and digit.ink[:, left:right].any(axis=1).sum() >= MIN_PIECE_HEIGHT * height
     }
-    confidence = np.ones(len(pieces))
-    if classify:
-        confidence = classify(np.stack(list(map(to_mnist, pieces.values())))).max(axis=1)
+    confidence = classify(np.stack(list(map(to_mnist, pieces.values())))).max(axis=1)
     best: dict[int, tuple[float, list]] = {0: (0.0, [])}  # by the column where a cutting ends
     # They are in the order of where they start, so what ends there has been seen before.
     for ((left, right), ink), sure in zip(pieces.items(), confidence, strict=True):
@@ -186,7 +186,7 @@ def order_lines(digits: list[LevelDigit]) -> list[list[LevelDigit]]:
     return sorted(lines, key=lambda line: np.mean([digit.y for digit in line]))
 
 
-def part_marks(line: list[LevelDigit]) -> tuple[list[LevelDigit], list[LevelDigit]]:
+def separate_marks(line: list[LevelDigit]) -> tuple[list[LevelDigit], list[LevelDigit]]:
     """The digits of a line, and the commas and dashes between them."""
     found: tuple[list[LevelDigit], list[LevelDigit]] = [], []
     for i, digit in enumerate(line):

@@ -5,8 +5,6 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from photos.files import resize
-
 SHEET_SIDE = 128  # pixels: a sheet is searched in an image of this longer side
 WRITING_KERNEL = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))  # wider than strokes
 BLUR_KERNEL = np.ones((5, 5))  # pixels: wider than the blur at the edge of ink or of a sheet
@@ -98,17 +96,23 @@ def find_ink(grey: np.ndarray, sheet: np.ndarray, dark_ink: bool) -> Ink:
     # Subtract the background's range: the borders of blobs and pages are no strokes.
     background_range = cv2.morphologyEx(background, cv2.MORPH_GRADIENT, BLUR_KERNEL)
     local_range = cv2.subtract(image_range, background_range)
-    # Ink may cover most of the image, so low percentiles measure empty paper: the 4th and the
-    # 23rd of a normal distribution are 1.75 and 0.75 standard deviations below its mean.
-    paper = contrast[::2, ::2][paper_mask[::2, ::2] == 1]
-    ranks = [4 * len(paper) // 100, 23 * len(paper) // 100]
-    at_4, at_23 = np.partition(paper, ranks)[ranks]
-    noise = at_23 - at_4
-    contrast = (contrast - (at_23 + 0.75 * noise)) * paper_mask
+    mean, noise = measure_paper(contrast[::2, ::2][paper_mask[::2, ::2] == 1])
+    contrast = (contrast - mean) * paper_mask
     ink = Ink(contrast, local_range / divisor, noise, distance_inside(paper_mask))
     mask = to_mask(ink, LINE_THRESHOLD_FACTOR)
-    lines = find_ruled_lines(mask, ink.edge_distance == 1, find_frames(mask))
+    lines = find_ruled_lines(mask, ink.edge_distance == 1, find_rectangles(mask))
     return ink._replace(contrast=erase(contrast, lines, mask))
+
+
+def measure_paper(contrast: np.ndarray) -> tuple[float, float]:
+    """The mean and the standard deviation of empty paper, from the contrast (n,) of a sheet.
+
+    Ink may cover most of it, so low percentiles measure the paper: the 4th and the 23rd of a
+    normal distribution are 1.75 and 0.75 standard deviations below its mean.
+    """
+    ranks = [4 * len(contrast) // 100, 23 * len(contrast) // 100]
+    at_4, at_23 = np.partition(contrast, ranks)[ranks]
+    return at_23 + 0.75 * (at_23 - at_4), at_23 - at_4
 
 
 def distance_inside(mask: np.ndarray) -> np.ndarray:
@@ -126,7 +130,7 @@ def to_mask(ink: Ink, factor: float = THRESHOLD_FACTOR) -> np.ndarray:
     return np.uint8(ink.contrast > factor * threshold)
 
 
-def find_frames(mask: np.ndarray) -> np.ndarray:
+def find_rectangles(mask: np.ndarray) -> np.ndarray:
     """Where components are rectangles with a hole: frames, tables, tiles with a light digit."""
     count, labels = cv2.connectedComponents(mask)
     is_frame = np.zeros(count, bool)
@@ -180,3 +184,11 @@ def find_horizontal_lines(mask: np.ndarray, edge: np.ndarray, frames: np.ndarray
 def erase(contrast: np.ndarray, part: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The contrast, 0 on `part` of the `mask` and on its blurred rim; other ink stays."""
     return np.where(cv2.dilate(part, BLUR_KERNEL) & (part | ~mask), 0, contrast)
+
+
+def resize(grey: np.ndarray, side: int) -> np.ndarray:
+    """`grey` (height, width) with `side` pixels on its longer side."""
+    scale = side / max(grey.shape)
+    size = [max(1, round(scale * length)) for length in reversed(grey.shape)]
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return cv2.resize(grey, size, interpolation=method).clip(0, 1)

@@ -3,8 +3,7 @@
 import cv2
 import numpy as np
 
-from photos.components import mean_stroke_width
-from photos.files import resize
+from photos.ink import distance_inside, resize
 
 WHITE_PERCENTILE = 65  # of a digit's ink: this strength and all above become white
 EDGE_EXPONENT = 1.75  # weakens the blurred edges of strokes: MNIST's are sharper
@@ -33,3 +32,11 @@ def to_mnist(ink: np.ndarray) -> np.ndarray:
     widen = np.sqrt(max(1, NARROW * height / width))
     to_center = np.float32([[widen, 0, 14 - widen * x], [0, 1, 14 - y]])
     return cv2.warpAffine(ink, to_center, (28, 28), flags=cv2.INTER_CUBIC).clip(0, 1)
+
+
+def mean_stroke_width(mask: np.ndarray) -> float:
+    """The width in pixels of the strokes in a mask (height, width).
+
+    In a long bar, the mean of `distance_inside` is width / 4 + 1 / 2, and a little more.
+    """
+    return float(4 * distance_inside(mask)[mask > 0].mean() - 2)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from photos.files import load_picture
 from photos.grouping import Classify
-from photos.search import Box, Digit, search
+from photos.search import Box, Digit, find_writing
 
 # Maps float32 (n, 28, 28) in [0, 1] to probabilities (n, 10).
 Model = Callable[[np.ndarray], ArrayLike]
@@ -86,8 +86,8 @@ class Reading(NamedTuple):
 
     @property
     def confidence(self) -> float:
-        """How likely, in [0, 1], all digits found are read correctly: an estimate."""
-        return float(self.confidences.prod())
+        """How likely, in [0, 1], all digits are right: an estimate; 0 if there are none."""
+        return float(self.confidences.prod()) if self.digits else 0.0
 
     @property
     def size(self) -> tuple[int, int]:
@@ -126,7 +126,7 @@ def read_pictures(pictures: Mapping[str, Image.Image], model: Model) -> list[Rea
     def classify(pixels: np.ndarray) -> np.ndarray:
         return np.asarray(model(pixels))
 
-    found = [search(picture, classify) for picture in pictures.values()]
+    found = [find_writing(picture, classify) for picture in pictures.values()]
     pixels = [digit.pixels for writing in found for line in writing.lines for digit in line]
     probabilities = classify(np.stack(pixels)) if pixels else np.empty((0, 10))
     readings, start = [], 0

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from itertools import chain
-from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -10,17 +9,16 @@ import numpy as np
 from PIL import Image
 
 from photos.components import Components, find_components
-from photos.files import load_picture, resize
 from photos.grouping import (
     Classify,
     group_components,
     has_space_before,
     is_beside,
     order_lines,
-    part_marks,
+    separate_marks,
     split_touching,
 )
-from photos.ink import find_ink, find_sheet
+from photos.ink import find_ink, find_sheet, resize
 from photos.mnist_form import to_mnist
 
 # An image is searched at up to three sizes, the levels: these two, for large digits, and its
@@ -53,22 +51,14 @@ class Writing(NamedTuple):
     left_out: list[Box]  # ink of about a digit's size that is not read, such as a comma
 
 
-def find_writing(
-    picture: str | Path | Image.Image, classify: Classify | None = None
-) -> Writing:
-    """Find the digits in a picture, dark on light or light on dark.
+def find_writing(picture: Image.Image, classify: Classify) -> Writing:
+    """Find the digits in a picture from `load_picture`, dark on light or light on dark.
 
-    `picture` is an image of any mode and size, or a path. `classify` maps images (n, 28, 28) in
-    MNIST's form to probabilities (n, 10): digits that touch are cut where it is most confident.
-    A picture without writing has no lines. The boxes are in pixels of `picture`, full-size and
-    turned upright. For a path, raises InputError as `load_picture` does.
+    `classify` maps images (n, 28, 28) in MNIST's form to probabilities (n, 10): digits that
+    touch are cut where it is most confident. A picture without writing has no lines. The boxes
+    are in pixels of the full-size picture.
     """
-    return search(load_picture(picture), classify)
-
-
-def search(image: Image.Image, classify: Classify | None) -> Writing:
-    """Find the digits in an image from `load_picture`; see `find_writing`."""
-    grey = to_grey(image)
+    grey = to_grey(picture)
     margin = 1 + max(grey.shape) // 4 if max(grey.shape) < MARGIN_BELOW else 0
     if margin:
         grey = np.pad(grey, margin, constant_values=paper_at_frame(grey))
@@ -76,15 +66,17 @@ def search(image: Image.Image, classify: Classify | None) -> Writing:
     if components.score < MIN_SCORE:
         return Writing([], [])
     digits, left_out = group_components(components)
+    if not digits:
+        return Writing([], [])
     lines = order_lines(split_touching(digits, classify))
-    lines, marks = zip(*map(part_marks, lines), strict=True)
+    lines, marks = zip(*map(separate_marks, lines), strict=True)
     left_out = [*left_out, *(mark.box for mark in chain(*marks))]
     left_out += [box for box in components.cut_off if is_beside(box, list(chain(*lines)))]
     factors = np.divide(grey.shape, components.contrast.shape)[::-1]
-    full_factors = np.divide(image.info["full_size"], image.size)
+    full_factors = np.divide(picture.info["full_size"], picture.size)
 
     def in_picture(box: Sequence[float]) -> Box:
-        corners = (np.reshape(box, (2, 2)) * factors - margin).clip(0, image.size)
+        corners = (np.reshape(box, (2, 2)) * factors - margin).clip(0, picture.size)
         return tuple((full_factors * corners).ravel().tolist())
 
     found = [

@@ -8,8 +8,9 @@ from PIL import Image, ImageDraw, ImageOps
 from scipy import ndimage
 
 import benchmark
+import photos
 from helpers import BUNDLED, reading_of
-from photos import find_files, find_writing, load_picture, read_picture
+from photos import find_files, load_picture, read_picture
 
 RENDERED = Path(__file__).parent / "rendered"
 
@@ -38,15 +39,20 @@ def seven():
     return on_paper((200, 150), [(40, 58, 110, 58), (102, 58, 60, 160)], width=14)
 
 
+def find_writing(picture, classify=lambda x: np.ones((len(x), 1))):
+    """What is written in a picture; without a model, each cutting of digits is as sure."""
+    return photos.find_writing(load_picture(picture), classify)
+
+
 def only_digit(grey):
     """The one digit in a picture."""
     ((digit,),) = find_writing(picture(grey)).lines
     return digit
 
 
-def lengths(picture, classify=None):
+def lengths(*arguments):
     """How many digits are found in each line."""
-    return list(map(len, find_writing(picture, classify).lines))
+    return list(map(len, find_writing(*arguments).lines))
 
 
 def difference(grey, other):
