@@ -238,6 +238,15 @@ def rings(*places, shape=(300, 900), size=40):
     return np.asarray(image) / 255
 
 
+def test_a_large_scrawl_does_not_hide_small_digits():
+    places = [(50 + 60 * row, 40 + 45 * column) for row in range(14) for column in range(10)]
+    image = picture(rings(*places, shape=(900, 1200), size=18))
+    angle = np.linspace(0, 8 * np.pi, 400)
+    x, y = 850 + 12 * angle * np.cos(angle), 450 + 12 * angle * np.sin(angle)
+    ImageDraw.Draw(image).line(list(zip(x, y, strict=True)), fill=50, width=5)
+    assert lengths(image) == 14 * [10]
+
+
 @pytest.mark.parametrize(
     ("start", "slope", "bend", "indent"),
     [(0, 0, 0, 0), (0, 12, 0, 0), (80, -12, 0, 0), (0, 0, 2, 0), (180, -32, 0, 4)],
