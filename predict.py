@@ -122,7 +122,7 @@ def predict_pictures(args: argparse.Namespace, plot_file: Path) -> list[dict]:
                 shown = sorted(shown, key=lambda reading: reading.confidence)[:MAX_READINGS]
         else:
             rows[reading.name] = to_row(reading.name, "")
-            complain(f"{reading.name}: no digit found", files)
+            raise_or_warn(f"{reading.name}: no digit found", files)
     if not shown:
         raise InputError(f"no digit read in any of {len(files):,} pictures")
     title = READINGS_TITLE
@@ -206,11 +206,11 @@ def read_files(files: Sequence[str], model: Model) -> Iterator[Reading]:
             try:
                 pictures[file] = load_picture(file)
             except InputError as error:
-                complain(str(error), files)
+                raise_or_warn(str(error), files)
         yield from read_pictures(pictures, model)
 
 
-def complain(problem: str, files: Sequence[str]) -> None:
+def raise_or_warn(problem: str, files: Sequence[str]) -> None:
     """Raise InputError for a problem with the only picture; warn of one of several."""
     if len(files) == 1:
         raise InputError(problem)
@@ -221,10 +221,9 @@ def describe(reading: Reading) -> str:
     """The line printed for a picture: its digits, its confidence and second guesses."""
     line = f"{reading.name}  {reading.text}  {percent(reading.confidence)}"
     unsure = np.flatnonzero(reading.unsure)
+    second, best = reading.probabilities.argsort(axis=1)[:, -2:].T
     guesses = [
-        f"digit no. {i + 1}: {best}, perhaps {second}"
-        for i in unsure[:MAX_LISTED]
-        for second, best in [reading.probabilities[i].argsort()[-2:]]
+        f"digit no. {i + 1}: {best[i]}, perhaps {second[i]}" for i in unsure[:MAX_LISTED]
     ]
     if len(unsure) > MAX_LISTED:
         guesses.append(f"and {len(unsure) - MAX_LISTED} more")
