@@ -141,7 +141,7 @@ def load_test_data(path: str | None, model_path: str) -> Mnist:
     mnist = load_mnist(path)
     if mnist.bundled:
         raise InputError(
-            "MNIST is missing, and the model has seen the bundled digits in training; "
+            "MNIST is missing, and the model may have seen the bundled digits in training; "
             "give --data PATH"
         )
     return mnist

@@ -239,8 +239,8 @@ def to_row(picture: str, digits: object = None, confidence: float | None = None)
 def save_csv(path: Path, rows: Sequence[dict]) -> None:
     """Write a table: picture (path, `drawing` or `test image N`), digits, confidence in [0, 1].
 
-    If no digit was found, digits and confidence are empty. Test images have a fourth column,
-    the true digit.
+    If no digit is found or a picture cannot be read, digits and confidence are empty. Test
+    images have a fourth column, the true digit.
     """
     # A file's name need not be valid text; surrogateescape writes its bytes unchanged.
     with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
@@ -286,7 +286,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--count",
         type=number(int, 1),
         metavar="N",
-        help=f"test images to read; at most 50 are plotted (default: {DEFAULT_COUNT})",
+        help=f"test images to show; at most 50 are plotted (default: {DEFAULT_COUNT})",
     )
     add(
         "--mistakes",

@@ -32,10 +32,10 @@ class Components(NamedTuple):
     contrast: np.ndarray  # (height, width): that of `Ink`, 0 on what is cut off
     labels: np.ndarray  # (height, width)
     boxes: np.ndarray  # (n, 4): left, top, right, bottom; the last two are exclusive
-    stroke_length: np.ndarray  # (n,): weighted, in pixels; 0 for what is no handwriting
+    stroke_length: np.ndarray  # (n,): weighted, in pixels; 0 for what is no digit's part
     may_be_digit: np.ndarray  # (n,): True for what has the size and shape of a whole digit
     cut_off: np.ndarray  # (m, 4): the boxes of what the paper's edge cuts off, already erased
-    score: float  # stroke length of what may be a digit / longer side of the level
+    score: float  # stroke length of what looks like digits or circles / level's longer side
 
 
 def find_components(ink: Ink) -> Components:
@@ -72,7 +72,8 @@ def find_cut_off(
 ) -> np.ndarray:
     """Which components (n,) are cut off by the paper's edge, or cover most of that edge.
 
-    A drawing, which has no grain, was made inside its frame: only lines along it are cut off.
+    A drawing, which has no grain, was made inside its frame: only what reaches from side to
+    side is cut off.
     """
     side = min(labels.shape)
     edge = (ink.edge_distance > 0) & (ink.edge_distance <= 1 + MAX_EDGE_DISTANCE * side)

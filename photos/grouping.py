@@ -29,14 +29,14 @@ MAX_WIDTH, TYPICAL_WIDTH_LIMITS, WIDTH_ALONE = 1.35, (0.5, 0.8), 0.7
 CUTS_PER_HEIGHT = 12  # places where such a digit may be cut, in each height of it
 MIN_PIECE_WIDTH, MAX_PIECE_WIDTH, MIN_PIECE_HEIGHT = 0.3, 1.6, 0.8  # in heights of the whole
 # The cost of a piece is PIECE_COST - DOUBT_COST * log(confidence) + WIDTH_COST * log(width /
-# typical width)^2 + STROKE_COST * (strokes that the cut at its left crosses - 1).
+# typical width)^2 + STROKE_COST * (strokes beyond one that the cut at its left crosses).
 DOUBT_COST, WIDTH_COST, PIECE_COST, STROKE_COST = 3, 1.5, 0.25, 1.5
 
 # Heights of a mark between digits (a comma, a dash) and of its centre above their base line, in
 # heights of the digits beside it; width / height of a dash.
 MAX_MARK_HEIGHT, MAX_MARK_CENTER, MIN_DASH_WIDTH = 0.55, 0.15, 2
 MIN_LEFT_OUT_HEIGHT, MAX_LEFT_OUT_HEIGHT = 0.5, 2  # of cut-off ink, in heights of a digit
-MIN_LEFT_OUT_LENGTH = 0.25  # of other ink, in mean stroke lengths
+MIN_LEFT_OUT_LENGTH = 0.25  # of other ink, in typical stroke lengths
 
 MAX_OFFSET = 0.7  # in y between neighbours on a line, in heights of the taller one
 # A gap between two numbers is wider than this many median heights of the line's digits, and
@@ -126,7 +126,7 @@ def to_digit(in_digit: np.ndarray, components: Components) -> LevelDigit:
 
 
 def split_touching(digits: list[LevelDigit], classify: Classify) -> list[LevelDigit]:
-    """Split digits that are much wider than the others: each is several that touch."""
+    """Split digits that are much wider than the others: each may be several that touch."""
     ratios = [digit.ink.shape[1] / digit.ink.shape[0] for digit in digits]
     typical = np.clip(np.median(ratios), *TYPICAL_WIDTH_LIMITS)
     if len(digits) == 1:
@@ -153,7 +153,7 @@ def cut(digit: LevelDigit, typical: float, classify: Classify) -> list[LevelDigi
     }
     confidence = classify(np.stack(list(map(to_mnist, pieces.values())))).max(axis=1)
     best: dict[int, tuple[float, list]] = {0: (0.0, [])}  # by the column where a cutting ends
-    # They are in the order of where they start, so what ends there has been seen before.
+    # Sorted by their left edge: what ends at `left` came before, so best[left] is final.
     for ((left, right), ink), sure in zip(pieces.items(), confidence, strict=True):
         if left in best:
             cost, found = best[left]
@@ -187,7 +187,7 @@ def order_lines(digits: list[LevelDigit]) -> list[list[LevelDigit]]:
 
 
 def separate_marks(line: list[LevelDigit]) -> tuple[list[LevelDigit], list[LevelDigit]]:
-    """The digits of a line, and the commas and dashes between them."""
+    """The digits of a line, and the commas and dashes beside them."""
     found: tuple[list[LevelDigit], list[LevelDigit]] = [], []
     for i, digit in enumerate(line):
         beside = line[max(i - 1, 0) : i] + line[i + 1 : i + 2]

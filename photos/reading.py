@@ -42,7 +42,7 @@ class Reading(NamedTuple):
     picture: Image.Image  # from `load_picture`
     lines: list[list[Digit]]  # in reading order; a picture without writing has none
     probabilities: np.ndarray  # (n, 10), of all digits in reading order
-    left_out: Sequence[Box] = ()  # ink of about a digit's size that is not read
+    left_out: Sequence[Box] = ()  # ink that is not read: see `Writing`
     seems_turned: bool = False  # by 90, 180 or 270 degrees
 
     @property

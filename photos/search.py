@@ -48,7 +48,7 @@ class Writing(NamedTuple):
     """What is written in a picture."""
 
     lines: list[list[Digit]]  # in reading order
-    left_out: list[Box]  # ink of about a digit's size that is not read, such as a comma
+    left_out: list[Box]  # ink that is not read: marks, cut-off ink, ink of another size
 
 
 def find_writing(picture: Image.Image, classify: Classify) -> Writing:
