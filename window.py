@@ -110,8 +110,7 @@ class DrawingWindow:
             is_click = np.ptp(stroke, axis=0).max() < MAX_CLICK
             if is_click and self.reading and 0 in distances(self.reading.boxes, self.focus):
                 self.drawing.undo()
-            self.pen_is_down = False
-            self.changed = True  # after a click, too: its dot may have been read
+            self.pen_is_down, self.changed = False, True  # a click's dot may have been read
             self.redraw()
 
     def position(self, event: MouseEvent) -> Point:
