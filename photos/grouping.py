@@ -69,8 +69,8 @@ def group_components(components: Components) -> tuple[list[LevelDigit], np.ndarr
     """Join components that stand one above the other, with a small gap, into digits.
 
     The typical size and length are the medians, weighted by length, of those that may be whole
-    digits (at least one). Returns the digits, and the boxes (n, 4) of
-    digit-like components that are left out: far larger or smaller than the digits.
+    digits (at least one). Returns the digits, and the boxes (n, 4) of digit-like components
+    that are left out: far larger or smaller than the digits.
     """
     boxes, length = components.boxes, components.stroke_length
     width, height = (boxes[:, 2:] - boxes[:, :2]).T

@@ -140,13 +140,15 @@ def read_pictures(pictures: Mapping[str, Image.Image], model: Model) -> list[Rea
 
 def seems_turned(reading: Reading, classify: Classify) -> bool:
     """Whether the digits are read with much more confidence if each is turned."""
+    if len(reading.digits) < MIN_TURNED_DIGITS:
+        return False
     upright = geometric_mean(reading.confidences)
-    if len(reading.digits) < MIN_TURNED_DIGITS or upright > MAX_UPRIGHT_SHARE:
+    if upright > MAX_UPRIGHT_SHARE:  # turned, it is at most 1: the model need not be asked
         return False
     turned = [classify(np.rot90(reading.pixels, n, axes=(1, 2))).max(axis=1) for n in (1, 2, 3)]
     return upright < MAX_UPRIGHT_SHARE * max(map(geometric_mean, turned))
 
 
 def geometric_mean(values: np.ndarray) -> float:
-    """The geometric mean of positive values (n,); 1 if there are none."""
-    return float(np.exp(np.log(values).sum() / max(1, len(values))))
+    """The geometric mean of positive values (n,)."""
+    return float(np.exp(np.log(values).mean()))
