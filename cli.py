@@ -84,12 +84,14 @@ def number(kind: type, low: float, high: float = math.inf) -> Callable[[str], fl
 def replace_on_success(*paths: str | Path) -> Iterator[list[Path]]:
     """Temporary files, which replace `paths` one after the other when the block ends.
 
-    If the block raises, `paths` stay as they are; so does a path whose temporary file is still
-    empty. Raises OSError, at the start if possible, if a path cannot be written to.
+    If the block raises, `paths` stay as they are, and a new folder for them is removed again. A
+    path whose temporary file is still empty stays, too. Raises OSError, at the start if
+    possible, if a path cannot be written to.
     """
     prefix = f"{TEMPORARY_PREFIX}{os.getpid()}-"
     paths = [Path(path) for path in paths]
     files = [path.with_name(prefix + path.name) for path in paths]  # on the same disk
+    new_folders = {path.parent for path in paths if not path.parent.exists()}
     try:
         for file in files:
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -106,6 +108,9 @@ def replace_on_success(*paths: str | Path) -> Iterator[list[Path]]:
         for file in files:
             with suppress(OSError):
                 file.unlink()
+        for folder in new_folders:
+            with suppress(OSError):  # it has files in it: the block has succeeded
+                folder.rmdir()
 
 
 @contextmanager

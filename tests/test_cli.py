@@ -34,7 +34,7 @@ def test_run_script_says_in_one_line_what_the_user_can_mend(capsys, error, statu
 
 @posix_only
 def test_sigterm_removes_temporary_files(tmp_path):
-    end_it = "with cli.replace_on_success('file'): os.kill(os.getpid(), signal.SIGTERM)"
+    end_it = "with cli.replace_on_success('new/file'): os.kill(os.getpid(), signal.SIGTERM)"
     result = run_as_script(end_it, tmp_path)
     assert (result.returncode, result.stdout, result.stderr) == (143, "", "")
     assert list(tmp_path.iterdir()) == []
