@@ -62,7 +62,9 @@ def find_components(ink: Ink) -> Components:
     length[0] = 0  # the background
     length[np.unique(labels[find_rectangles(mask)])] = 0
     score = length[may_be_digit].sum() / max(labels.shape)
-    length[enclose_digits(boxes, length * may_be_digit)] = 0  # it is written, but no digit
+    length[enclose_digits(labels, boxes, length * may_be_digit)] = (
+        0  # it is written, but no digit
+    )
     no_boxes = np.empty((0, 4), int)
     return Components(ink.contrast, labels, boxes, length, may_be_digit, no_boxes, score)
 
@@ -138,8 +140,8 @@ def handwriting_weights(ink: Ink, labels: np.ndarray) -> np.ndarray:
     return contrast_to_ring * (sharpness * clearness) ** WEIGHT_EXPONENT
 
 
-def enclose_digits(boxes: np.ndarray, length: np.ndarray) -> np.ndarray:
-    """Which components (n,) have digits in their boxes, as a circle around a number has.
+def enclose_digits(labels: np.ndarray, boxes: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """Which components (n,) have digits inside, as a circle around a number has.
 
     `length` (n,) is the stroke length, 0 for what may not be a digit.
     """
@@ -147,5 +149,14 @@ def enclose_digits(boxes: np.ndarray, length: np.ndarray) -> np.ndarray:
     for i in np.flatnonzero(length):
         inside = (boxes[:, :2] > boxes[i, :2]).all(axis=1)
         inside &= (boxes[:, 2:] < boxes[i, 2:]).all(axis=1)
-        result[i] = length[inside].sum() > MIN_ENCLOSED * length[i]
+        enclosed = [
+            j for j in np.flatnonzero(inside * length) if is_around(labels == i, boxes[j])
+        ]
+        result[i] = length[enclosed].sum() > MIN_ENCLOSED * length[i]
     return result
+
+
+def is_around(mask: np.ndarray, box: np.ndarray) -> bool:
+    """Whether a mask lies to the left, to the right, above and below a box's centre."""
+    x, y = (box[:2] + box[2:]) // 2
+    return all(side.any() for side in (mask[y, :x], mask[y, x:], mask[:y, x], mask[y:, x]))

@@ -30,7 +30,7 @@ MIN_RUN = 40  # pixels: a ruled line has straight runs as long as this, a digit 
 MIN_RUN_SHARE = 0.8  # of the image's side along the line, in low or narrow images
 RUN_OFFSET = 5  # pixels: a run of a slanting line may drift this far sideways
 # Of the image's side along the line: least lengths of a ruled line that reaches the paper's
-# edge, and of lines that do not. At least two of those must be there: one may be a digit's bar.
+# edge, and of horizontal ones that do not: at least two of those, as one may be a digit's bar.
 MIN_LENGTH_SHARE, MIN_FREE_LENGTH_SHARE = 0.25, 0.6
 # A ruled line is thinner than these pixels plus this share of the image's longer side.
 MAX_THICKNESS, MAX_THICKNESS_SHARE = 5, 0.0125
@@ -151,12 +151,17 @@ def find_ruled_lines(mask: np.ndarray, edge: np.ndarray, frames: np.ndarray) -> 
     frames, whose sides are no ruled lines: all (height, width).
     """
     horizontal = find_horizontal_lines(mask, edge, frames)
-    # At a crossing, the vertical line stays, so that it is whole when its turn comes.
-    return horizontal | find_horizontal_lines((mask & ~horizontal).T, edge.T, frames.T).T
+    # At a crossing, the vertical line stays, so that it is whole when its turn comes. One that
+    # does not reach the edge may be a 1.
+    rest, everywhere = mask & ~horizontal, np.ones_like(frames)
+    return horizontal | find_horizontal_lines(rest.T, edge.T, everywhere.T).T
 
 
-def find_horizontal_lines(mask: np.ndarray, edge: np.ndarray, frames: np.ndarray) -> np.ndarray:
-    """The nearly horizontal ruled lines: the thin ink in long runs."""
+def find_horizontal_lines(mask: np.ndarray, edge: np.ndarray, bound: np.ndarray) -> np.ndarray:
+    """The nearly horizontal ruled lines: the thin ink in long runs.
+
+    Those with a pixel where `bound` (height, width) is True must reach the edge.
+    """
     height, width = mask.shape
     thickness = MAX_THICKNESS + int(MAX_THICKNESS_SHARE * max(mask.shape))
     border = NO_INK_BEYOND if width > MIN_ROW_ASPECT * height else {}
@@ -168,11 +173,11 @@ def find_horizontal_lines(mask: np.ndarray, edge: np.ndarray, frames: np.ndarray
     count, labels, stats, _ = cv2.connectedComponentsWithStats(runs)
     length = stats[:, cv2.CC_STAT_WIDTH]
     length[0] = 0  # the background
-    reaches_edge, is_in_frame = (
-        np.bincount(labels[place], minlength=count) > 0 for place in (edge, frames)
+    reaches_edge, is_bound = (
+        np.bincount(labels[place], minlength=count) > 0 for place in (edge, bound)
     )
     is_line = reaches_edge & (length > MIN_LENGTH_SHARE * width)
-    is_free_line = ~is_in_frame & (length > MIN_FREE_LENGTH_SHARE * width)
+    is_free_line = ~is_bound & (length > MIN_FREE_LENGTH_SHARE * width)
     if is_free_line.sum() > 1:
         is_line |= is_free_line
     lines = np.uint8(is_line)[labels] & thin

@@ -293,6 +293,18 @@ def test_what_the_network_is_sure_of_is_not_cut():
     assert lengths(touching, sure_of_wide_ones) == [1]
 
 
+def test_upright_strokes_of_a_cropped_line_are_no_ruled_lines():
+    ones = on_paper((80, 480), [(x, 12, x, 68) for x in range(30, 480, 50)], width=4)
+    assert lengths(picture(ones)) == [9]
+
+
+def test_a_digit_in_the_bow_of_another_does_not_hide_it():
+    bow = [(60, 40, 200, 40), (200, 40, 200, 120), (200, 120, 60, 200), (60, 200, 210, 200)]
+    inner = [(100, 80, 140, 80), (140, 80, 110, 125)]
+    found = find_writing(picture(on_paper((240, 260), [*bow, *inner], width=8)))
+    np.testing.assert_allclose(found.lines[0][0].box, (59, 37, 211, 205), atol=4)
+
+
 def test_tight_lines_stay_apart():
     tight = rings(*((row, 100 + 100 * n) for row in (80, 146) for n in range(5)))
     assert lengths(picture(tight)) == [5, 5]
