@@ -6,6 +6,7 @@
 | grey image -> sheet of paper, ink | ink.py |
 | ink -> connected components | components.py |
 | connected components -> digits, text lines, marks between them | grouping.py |
+| digits that touch -> each alone | touching.py |
 | digit -> 28 x 28 | mnist_form.py |
 | all digits -> what a model reads | reading.py |
 

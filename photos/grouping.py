@@ -1,14 +1,11 @@
 """From connected components to digits, and from digits to text lines and numbers."""
 
-from collections.abc import Callable
-from itertools import combinations
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from photos.components import MIN_HEIGHT_TO_WIDTH, Components
-from photos.mnist_form import to_mnist
 
 # Sizes, heights and stroke lengths are relative to those of a typical digit. The size is the
 # height or, of what is no whole digit, the longer side.
@@ -23,18 +20,9 @@ MAX_HEIGHT = 1.75
 # overhang each other have more.
 MAX_HEIGHT_SUM = 1.45
 
-# A digit wider than this many typical ones may be several that touch. Typical width / height
-# is the median, within limits: ones are narrow, and most digits may touch. One alone has 0.7.
-MAX_WIDTH, TYPICAL_WIDTH_LIMITS, WIDTH_ALONE = 1.35, (0.5, 0.8), 0.7
-CUTS_PER_HEIGHT = 12  # places where such a digit may be cut, in each height of it
-MIN_PIECE_WIDTH, MAX_PIECE_WIDTH, MIN_PIECE_HEIGHT = 0.3, 1.6, 0.8  # in heights of the whole
-# The cost of a piece is PIECE_COST - DOUBT_COST * log(confidence) + WIDTH_COST * log(width /
-# typical width)^2 + STROKE_COST * (strokes beyond one that the cut at its left crosses).
-DOUBT_COST, WIDTH_COST, PIECE_COST, STROKE_COST = 3, 1.5, 0.25, 1.5
-
 # Heights of a mark between digits (a comma, a dash) and of its centre above their base line, in
 # heights of the digits beside it; width / height of a dash.
-MAX_MARK_HEIGHT, MAX_MARK_CENTER, MIN_DASH_WIDTH = 0.55, 0.15, 2
+MAX_MARK_HEIGHT, MAX_MARK_CENTER, MIN_DASH_WIDTH = 0.55, 0.15, 1.5
 MIN_LEFT_OUT_HEIGHT, MAX_LEFT_OUT_HEIGHT = 0.5, 2  # of cut-off ink, in heights of a digit
 MIN_LEFT_OUT_LENGTH = 0.25  # of other ink, in typical stroke lengths
 
@@ -42,10 +30,6 @@ MAX_OFFSET = 0.7  # in y between neighbours on a line, in heights of the taller 
 # A gap between two numbers is wider than this many median heights of the line's digits, and
 # than this many times the 25th percentile of its gaps: digits with even spacing are one number.
 MIN_SPACE, MIN_SPACE_TO_GAP = 0.6, 2.5
-
-
-# Images (n, 28, 28) in MNIST's form -> probabilities (n, 10).
-Classify = Callable[[np.ndarray], np.ndarray]
 
 
 class LevelDigit(NamedTuple):
@@ -123,50 +107,6 @@ def to_digit(in_digit: np.ndarray, components: Components) -> LevelDigit:
     place = np.s_[top:bottom, left:right]
     ink = np.where(in_digit[components.labels[place]], components.contrast[place], 0)
     return LevelDigit((left, top, right, bottom), ink)
-
-
-def split_touching(digits: list[LevelDigit], classify: Classify) -> list[LevelDigit]:
-    """Split digits that are much wider than the others: each may be several that touch."""
-    ratios = [digit.ink.shape[1] / digit.ink.shape[0] for digit in digits]
-    typical = np.clip(np.median(ratios), *TYPICAL_WIDTH_LIMITS)
-    if len(digits) == 1:
-        typical = WIDTH_ALONE
-    return [piece for digit in digits for piece in cut(digit, typical, classify)]
-
-
-def cut(digit: LevelDigit, typical: float, classify: Classify) -> list[LevelDigit]:
-    """Cut a digit where the sum of costs is lowest, perhaps nowhere.
-
-    The best cutting is found from left to right, as in Viterbi's algorithm.
-    """
-    height, width = digit.ink.shape
-    if width < MAX_WIDTH * typical * height:
-        return [digit]
-    columns = np.linspace(0, width, 1 + round(CUTS_PER_HEIGHT * width / height)).astype(int)
-    starts = np.diff(np.int8(digit.ink > 0), axis=0, prepend=0) == 1
-    extra_strokes = np.maximum(starts.sum(axis=0) - 1, 0)
-    pieces = {(0, width): digit.ink} | {
-        (left, right): digit.ink[:, left:right]
-        for left, right in combinations(columns.tolist(), 2)
-        if MIN_PIECE_WIDTH * height <= right - left <= MAX_PIECE_WIDTH * height
-        and digit.ink[:, left:right].any(axis=1).sum() >= MIN_PIECE_HEIGHT * height
-    }
-    confidence = classify(np.stack(list(map(to_mnist, pieces.values())))).max(axis=1)
-    best: dict[int, tuple[float, list]] = {0: (0.0, [])}  # by the column where a cutting ends
-    # Sorted by their left edge: what ends at `left` came before, so best[left] is final.
-    for ((left, right), ink), sure in zip(pieces.items(), confidence, strict=True):
-        if left in best:
-            cost, found = best[left]
-            cost += PIECE_COST - DOUBT_COST * np.log(sure)
-            cost += WIDTH_COST * np.log(ink.shape[1] / (typical * height)) ** 2
-            cost += STROKE_COST * extra_strokes[left] * (left > 0)
-            if right not in best or cost < best[right][0]:
-                best[right] = cost, [*found, (left, right)]
-    x, top, _, bottom = digit.box
-    return [
-        LevelDigit((x + left, top, x + right, bottom), digit.ink[:, left:right])
-        for left, right in best[width][1]
-    ]
 
 
 def order_lines(digits: list[LevelDigit]) -> list[list[LevelDigit]]:

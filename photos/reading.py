@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from photos.files import load_picture
-from photos.grouping import Classify
 from photos.search import Box, Digit, find_writing
+from photos.touching import Classify
 
 # Maps float32 (n, 28, 28) in [0, 1] to probabilities (n, 10).
 Model = Callable[[np.ndarray], ArrayLike]

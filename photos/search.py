@@ -10,16 +10,15 @@ from PIL import Image
 
 from photos.components import Components, find_components
 from photos.grouping import (
-    Classify,
     group_components,
     has_space_before,
     is_beside,
     order_lines,
     separate_marks,
-    split_touching,
 )
 from photos.ink import find_ink, find_sheet, resize
 from photos.mnist_form import to_mnist
+from photos.touching import Classify, split_touching
 
 # An image is searched at up to three sizes, the levels: these two, for large digits, and its
 # own, or MIN_LEVEL_SIDE if it is smaller. All limits in pixels are the same on each level.

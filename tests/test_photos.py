@@ -293,6 +293,15 @@ def test_what_the_network_is_sure_of_is_not_cut():
     assert lengths(touching, sure_of_wide_ones) == [1]
 
 
+def test_digits_that_overhang_each_other_are_cut_along_a_seam():
+    seven = [(116, 44, 196, 44), (196, 44, 110, 160)]
+    overhanging = [(40, 44, 120, 44), (120, 44, 70, 160), *seven]
+    (line,) = find_writing(picture(on_paper((200, 230), overhanging))).lines
+    alone = only_digit(on_paper((200, 230), seven)).pixels
+    assert len(line) == 2
+    assert np.abs(line[1].pixels - alone).mean() < 0.02
+
+
 def test_upright_strokes_of_a_cropped_line_are_no_ruled_lines():
     ones = on_paper((80, 480), [(x, 12, x, 68) for x in range(30, 480, 50)], width=4)
     assert lengths(picture(ones)) == [9]
