@@ -42,18 +42,7 @@ def cut(digit: LevelDigit, typical: float, classify: Classify) -> list[LevelDigi
     if width < MAX_WIDTH * typical * height:
         return [digit]
     seams, strokes = find_seams(digit.ink)
-    end = len(seams) - 1
-    place = seams.mean(axis=1) / height
-    pieces = {
-        (i, j): between(seams[i], seams[j], digit)
-        for i, j in combinations(range(end + 1), 2)
-        if MIN_PIECE_WIDTH <= place[j] - place[i] <= MAX_PIECE_WIDTH or (i, j) == (0, end)
-    }
-    pieces = {
-        seam: piece
-        for seam, piece in pieces.items()
-        if piece.ink.any(axis=1).sum() >= MIN_PIECE_HEIGHT * height
-    }
+    pieces = find_pieces(digit, seams)
     pixels = np.stack([to_mnist(piece.ink) for piece in pieces.values()])
     confidence = classify(pixels).max(axis=1)
     best: dict[int, tuple[float, list]] = {0: (0.0, [])}  # by the seam where a cutting ends
@@ -66,7 +55,7 @@ def cut(digit: LevelDigit, typical: float, classify: Classify) -> list[LevelDigi
             cost += STROKE_COST * max(strokes[i] - 1, 0) * (i > 0)
             if j not in best or cost < best[j][0]:
                 best[j] = cost, [*found, piece]
-    return best[end][1]
+    return best[len(seams) - 1][1]
 
 
 def find_seams(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -102,6 +91,19 @@ def neighbours(values: np.ndarray, beyond: float) -> np.ndarray:
     """Each of `values` (n, m) between its neighbours in the row: (n, m, 3)."""
     padded = np.pad(values, ((0, 0), (1, 1)), constant_values=beyond)
     return sliding_window_view(padded, 3, axis=1)
+
+
+def find_pieces(digit: LevelDigit, seams: np.ndarray) -> dict[tuple[int, int], LevelDigit]:
+    """The whole, and what lies between two seams and may be a digit, by the seams' numbers."""
+    height = len(digit.ink)
+    place = seams.mean(axis=1) / height
+    pieces = {(0, len(seams) - 1): digit}
+    for i, j in combinations(range(len(seams)), 2):
+        if MIN_PIECE_WIDTH <= place[j] - place[i] <= MAX_PIECE_WIDTH:
+            piece = between(seams[i], seams[j], digit)
+            if piece.ink.any(axis=1).sum() >= MIN_PIECE_HEIGHT * height:
+                pieces[i, j] = piece
+    return pieces
 
 
 def between(left: np.ndarray, right: np.ndarray, digit: LevelDigit) -> LevelDigit:
