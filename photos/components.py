@@ -59,6 +59,7 @@ def find_components(ink: Ink) -> Components:
     may_be_digit = have_shape_of_digit(labels, stats, distance, stroke_width)
     length = area / stroke_width * handwriting_weights(ink, labels)
     length[elongation < MAX_BLOT_ELONGATION] = 0
+    length[continue_as_background(ink, labels)] = 0
     length[0] = 0  # the background
     length[np.unique(labels[find_rectangles(mask)])] = 0
     score = length[may_be_digit].sum() / max(labels.shape)
@@ -138,6 +139,19 @@ def handwriting_weights(ink: Ink, labels: np.ndarray) -> np.ndarray:
     clearness = np.minimum(1, contrast_to_ring / (CLEAR_CONTRAST_TO_TEXTURE * texture))
     sharpness = mean(np.minimum(1, ink.local_range / contrast_to_ring[labels]), labels, outline)
     return contrast_to_ring * (sharpness * clearness) ** WEIGHT_EXPONENT
+
+
+def continue_as_background(ink: Ink, labels: np.ndarray) -> np.ndarray:
+    """Which components (n,) in `labels` lie beside background that is as dark as they are.
+
+    Such are the gap between two tiles on a page, and the edge of a shadow.
+    """
+    count = np.bincount(labels.ravel())
+    brightness = np.bincount(labels.ravel(), ink.image.ravel()) / count
+    owner = np.int32(cv2.dilate(np.float32(labels), RING_KERNEL))
+    is_beside = (owner > labels) & (ink.edge_distance > 0)
+    is_as_dark = is_beside & (ink.background < brightness[owner])
+    return np.bincount(owner[is_as_dark], minlength=len(count)) > 0
 
 
 def enclose_digits(labels: np.ndarray, boxes: np.ndarray, length: np.ndarray) -> np.ndarray:

@@ -76,7 +76,9 @@ class Ink(NamedTuple):
     """
 
     contrast: np.ndarray  # about 0 on empty paper; 0 on ruled lines and outside the sheet
-    local_range: np.ndarray  # range of the contrast around each pixel less the background's
+    local_range: np.ndarray  # range of the contrast around each pixel
+    image: np.ndarray  # share of white: the grey values, or the inverted ones for light ink
+    background: np.ndarray  # share of white: the image without ink
     noise: float  # standard deviation of the contrast on empty paper
     edge_distance: np.ndarray  # pixels to what is not the sheet: 1 at its edge, 0 outside
 
@@ -92,13 +94,11 @@ def find_ink(grey: np.ndarray, sheet: np.ndarray, dark_ink: bool) -> Ink:
     white = np.float32(255 * grey.max() + 1)
     divisor = np.maximum(background, MIN_BACKGROUND * white) if dark_ink else white
     contrast = (background - image) / divisor
-    image_range = cv2.morphologyEx(np.uint8(image), cv2.MORPH_GRADIENT, BLUR_KERNEL)
-    # Subtract the background's range: the borders of blobs and pages are no strokes.
-    background_range = cv2.morphologyEx(background, cv2.MORPH_GRADIENT, BLUR_KERNEL)
-    local_range = cv2.subtract(image_range, background_range)
+    local_range = cv2.morphologyEx(np.uint8(image), cv2.MORPH_GRADIENT, BLUR_KERNEL) / divisor
     mean, noise = measure_paper(contrast[::2, ::2][paper_mask[::2, ::2] == 1])
     contrast = (contrast - mean) * paper_mask
-    ink = Ink(contrast, local_range / divisor, noise, distance_inside(paper_mask))
+    edge_distance = distance_inside(paper_mask)
+    ink = Ink(contrast, local_range, image / white, background / white, noise, edge_distance)
     mask = to_mask(ink, LINE_THRESHOLD_FACTOR)
     lines = find_ruled_lines(mask, ink.edge_distance == 1, find_rectangles(mask))
     return ink._replace(contrast=erase(contrast, lines, mask))

@@ -314,6 +314,13 @@ def test_a_digit_in_the_bow_of_another_does_not_hide_it():
     np.testing.assert_allclose(found.lines[0][0].box, (59, 37, 211, 205), atol=4)
 
 
+def test_the_gaps_between_dark_tiles_are_no_digits():
+    tiles = np.ones((340, 760))
+    for x in (20, 268, 516):  # light page shows through gaps of 12 pixels
+        tiles[60:280, x : x + 236] = 1 - rings((90, 80), shape=(220, 236))
+    assert lengths(picture(tiles)) == [3]
+
+
 def test_tight_lines_stay_apart():
     tight = rings(*((row, 100 + 100 * n) for row in (80, 146) for n in range(5)))
     assert lengths(picture(tight)) == [5, 5]
