@@ -2,21 +2,21 @@
 
 | step | file |
 |---|---|
+| path -> what a model reads | reading.py |
 | path -> upright RGB image | files.py |
+| RGB image -> digits, by the steps below | search.py |
 | grey image -> sheet of paper, ink | ink.py |
 | ink -> connected components | components.py |
 | connected components -> digits, text lines, marks between them | grouping.py |
 | digits that touch -> each alone | touching.py |
 | digit -> 28 x 28 | mnist_form.py |
-| all digits -> what a model reads | reading.py |
 
-`reading.py` loads the picture, calls `search.py` and asks the model. `search.py` makes the
-picture grey, and calls the steps in between for up to three sizes of it, the levels, and for
-dark and light ink, the polarities. Ink is what is darker, or lighter, than the background, by
-more than the noise. Its connected components are scored by how much they look like strokes of a
-pen: long, sharp and clear. Ruled lines, frames, circles around digits and what the edge of the
-paper cuts off do not count. Digits that touch are cut where the model is most confident. All
-limits were tuned on people's pictures and on rendered ones.
+`search.py` finds components in up to three sizes of the picture, the levels, for dark and for
+light ink, the polarities. Ink differs from the background by more than the noise. Components of
+ink are scored by how much they look like strokes of a pen: long, sharp and clear. Ruled lines,
+frames, circles around digits and what the edge of the paper cuts off do not count. Digits that
+touch are cut where the model is most confident. All limits were tuned on people's pictures and
+on rendered ones.
 
 What a rule is worth: pictures lost without it, with one network, of 55 photos, 110 made ones of
 eleven kinds (120 of twelve in rows with *) and 43 without digits. `python tests/benchmark.py

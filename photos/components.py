@@ -7,8 +7,8 @@ import numpy as np
 
 from photos.ink import Ink, distance_inside, erase, find_rectangles, to_mask
 
-# Shares of the image's shorter side. A component that comes as near to the edge as the first is
-# cut off if it lies in a corner, or if its centre is nearer than the second.
+# Shares of the image's shorter side. A component nearer to the edge than the first is cut off
+# if it lies in a corner, or if its centre is nearer than the second.
 MAX_EDGE_DISTANCE, MAX_CENTER_DISTANCE = 0.0075, 0.2
 MAX_DRAWING_NOISE = 0.001  # of a picture drawn on a screen: photos have grain
 MAX_EDGE_SHARE = 0.5  # of the edge: a component that covers more is the background
@@ -18,8 +18,8 @@ MIN_LENGTH_TO_WIDTH = 1.5  # stroke length / width of digits that touch: a line 
 # Area / squared stroke width: a blot has less than the first, a digit more than the second.
 MAX_BLOT_ELONGATION, MIN_ELONGATION = 2.0, 2.6
 # Area / squared depth of a digit; the depth is the distance of the innermost pixel from the
-# outside. Solid objects have less. So have bold digits in images that are smaller than this.
-MIN_AREA_TO_DEPTH, MIN_PHOTO_SIDE = 9, 128  # the second in pixels of the longer side
+# outside. Solid objects have less. So have bold digits in small images, which are not tested.
+MIN_AREA_TO_DEPTH, MIN_PHOTO_SIDE = 9, 128  # a small image's longer side has fewer pixels
 MIN_ENCLOSED = 0.15  # stroke length of digits inside a circle or a grid / its own stroke length
 RING_KERNEL = np.ones((9, 9))  # the ring around a component reaches 4 pixels beyond it
 CLEAR_CONTRAST_TO_TEXTURE = 9  # contrast of a clear stroke / texture around it
@@ -63,11 +63,9 @@ def find_components(ink: Ink) -> Components:
     length[0] = 0  # the background
     length[np.unique(labels[find_rectangles(mask)])] = 0
     score = length[may_be_digit].sum() / max(labels.shape)
-    length[enclose_digits(labels, boxes, length * may_be_digit)] = (
-        0  # it is written, but no digit
-    )
-    no_boxes = np.empty((0, 4), int)
-    return Components(ink.contrast, labels, boxes, length, may_be_digit, no_boxes, score)
+    # A circle around digits is written, but is no digit.
+    length[enclose_digits(labels, boxes, length * may_be_digit)] = 0
+    return Components(ink.contrast, labels, boxes, length, may_be_digit, boxes[cut_off], score)
 
 
 def find_cut_off(
@@ -85,10 +83,9 @@ def find_cut_off(
     at_edge[0] = 0
     x, y = centers.astype(int).T
     near = ink.edge_distance[y, x] < MAX_CENTER_DISTANCE * side
-    # It touches one side in x and one in y, not two opposite ones.
-    in_corner = ((boxes[:, :2] == 0) ^ (boxes[:, 2:] == labels.shape[::-1])).all(axis=1)
-    # It reaches from side to side.
-    is_through = ((boxes[:, :2] == 0) & (boxes[:, 2:] == labels.shape[::-1])).any(axis=1)
+    at_start, at_end = boxes[:, :2] == 0, boxes[:, 2:] == labels.shape[::-1]  # in x and y
+    in_corner = (at_start ^ at_end).all(axis=1)  # at one side in x, and at one in y
+    is_through = (at_start & at_end).any(axis=1)  # from side to side
     is_cut = (near | in_corner) & ((ink.noise > MAX_DRAWING_NOISE) | is_through)
     return (at_edge > 0) & (is_cut | is_background)
 
@@ -125,7 +122,7 @@ def handwriting_weights(ink: Ink, labels: np.ndarray) -> np.ndarray:
     count = labels.max() + 1
     mask = np.uint8(labels > 0)
     outline = mask > cv2.erode(mask, np.ones((3, 3)))
-    # A pixel near two components belongs to one of them.
+    # A pixel near two components belongs to the one with the higher label: either would do.
     owner = np.int32(cv2.dilate(np.float32(labels), RING_KERNEL))
     ring = (owner > 0) & (cv2.dilate(mask, np.ones((3, 3))) == 0)
 
@@ -157,7 +154,7 @@ def continue_as_background(ink: Ink, labels: np.ndarray) -> np.ndarray:
 def enclose_digits(labels: np.ndarray, boxes: np.ndarray, length: np.ndarray) -> np.ndarray:
     """Which components (n,) have digits inside, as a circle around a number has.
 
-    `length` (n,) is the stroke length, 0 for what may not be a digit.
+    `length` (n,) is the stroke length, 0 for what cannot be a digit.
     """
     result = np.zeros(len(length), bool)
     for i in np.flatnonzero(length):

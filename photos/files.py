@@ -58,7 +58,7 @@ def is_picture(file: Path) -> bool:
 
 
 def each_once(files: Sequence[Path]) -> list[str]:
-    """`files` in their order; of several paths that are one file, by links, the shortest."""
+    """`files` in their order; of paths linked to one file, the shortest."""
     names = list(map(str, files))
     longest_first = sorted(names, key=len, reverse=True)
     shortest = set({os.path.realpath(name): name for name in longest_first}.values())
@@ -73,19 +73,19 @@ def load_picture(picture: str | Path | Image.Image) -> Image.Image:
     before it was shrunk, and `info["pages"]` the number of pages.
 
     Raises InputError if the picture cannot be loaded, or if a file has more than 89 million
-    pixels, Pillow's limit against decompression bombs. A JPEG file may have 179 million: it is
-    decoded at reduced size.
+    pixels, Pillow's limit against decompression bombs. A JPEG file may have 179 million if it
+    can be decoded at reduced size.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of size, which is checked here; of damaged EXIF
+            warnings.simplefilter("ignore")  # size is checked here; damaged EXIF is ignored
             in_memory = isinstance(picture, Image.Image)
             with picture.copy() if in_memory else Image.open(picture) as image:
                 pages = 1 if image.format in ONE_PAGE else getattr(image, "n_frames", 1)
                 full_size = image.size
                 image.draft("RGB", (MAX_SIDE, MAX_SIDE))  # decodes large JPEG files smaller
                 if not in_memory and image.width * image.height > Image.MAX_IMAGE_PIXELS:
-                    raise ValueError("too many pixels: shrink it to 9,000 a side")
+                    raise ValueError("too many pixels: shrink it to 89 million")
                 upright = ImageOps.exif_transpose(image)
                 if image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8):
                     full_size = full_size[::-1]  # it lay on its side
@@ -120,10 +120,7 @@ def why_not_loaded(name: str, error: Exception) -> str:
         return "a folder with no picture files in it"
     if isinstance(error, UnidentifiedImageError):
         with open(name, "rb") as file:
-            is_pdf = file.read(5) == b"%PDF-"
-        return (
-            "a PDF: export the page as PNG or JPEG"
-            if is_pdf
-            else "not a picture of a known format"
-        )
+            if file.read(5) == b"%PDF-":
+                return "a PDF: export the page as PNG or JPEG"
+        return "not a picture of a known format"
     return getattr(error, "strerror", None) or f"cannot be read as a picture: {error}"

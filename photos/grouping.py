@@ -7,8 +7,8 @@ import numpy as np
 
 from photos.components import MIN_HEIGHT_TO_WIDTH, Components
 
-# Sizes, heights and stroke lengths are relative to those of a typical digit. The size is the
-# height or, of what is no whole digit, the longer side.
+# Sizes, heights and stroke lengths are relative to those of a typical digit. The size of a
+# whole digit is its height, that of anything else its longer side.
 MIN_START_SIZE = 0.25  # each digit has a component that is larger
 MIN_LENGTH = 0.05  # a shorter component, such as noise, does not belong to a digit
 MAX_SIZE = 3  # a larger component does not belong to a digit
@@ -44,8 +44,8 @@ class LevelDigit(NamedTuple):
         return self.box[3] - self.box[1]
 
     @property
-    def y(self) -> float:
-        """The centre of the box."""
+    def center_y(self) -> float:
+        """The y of the box's centre."""
         return (self.box[1] + self.box[3]) / 2
 
 
@@ -85,7 +85,7 @@ def join_parts(components: Components, is_part: np.ndarray, typical_size: float)
     height = boxes[:, 3] - boxes[:, 1]
     x, y = np.nonzero(is_part[components.labels].T)
     labels = components.labels[y, x]
-    # Neighbours in a column of pixels have a gap between them.
+    # The next pixel of ink in the same column; a jump in y is a gap.
     gaps = np.where(np.diff(x) == 0, np.diff(y), np.inf)
     is_pair = (labels[1:] != labels[:-1]) & (gaps < MAX_GAP * typical_size)
     upper = np.flatnonzero(is_pair)[np.argsort(gaps[is_pair], kind="stable")]
@@ -118,21 +118,23 @@ def order_lines(digits: list[LevelDigit]) -> list[list[LevelDigit]]:
     lines: list[list[LevelDigit]] = []
     for digit in sorted(digits, key=lambda digit: digit.box[0] + digit.box[2]):
         last = [line[-1] for line in lines]
-        apart = [abs(digit.y - end.y) / max(digit.height, end.height) for end in last]
+        apart = [
+            abs(digit.center_y - end.center_y) / max(digit.height, end.height) for end in last
+        ]
         if apart and min(apart) < MAX_OFFSET:
             lines[np.argmin(apart)].append(digit)
         else:
             lines.append([digit])
-    return sorted(lines, key=lambda line: np.mean([digit.y for digit in line]))
+    return sorted(lines, key=lambda line: np.mean([digit.center_y for digit in line]))
 
 
 def separate_marks(line: list[LevelDigit]) -> tuple[list[LevelDigit], list[LevelDigit]]:
     """The digits of a line, and the commas and dashes beside them."""
-    found: tuple[list[LevelDigit], list[LevelDigit]] = [], []
+    digits, marks = [], []
     for i, digit in enumerate(line):
         beside = line[max(i - 1, 0) : i] + line[i + 1 : i + 2]
-        found[bool(beside) and is_mark(digit, beside)].append(digit)
-    return found
+        (marks if beside and is_mark(digit, beside) else digits).append(digit)
+    return digits, marks
 
 
 def is_mark(mark: LevelDigit, beside: list[LevelDigit]) -> bool:
@@ -140,7 +142,7 @@ def is_mark(mark: LevelDigit, beside: list[LevelDigit]) -> bool:
     height, width = mark.ink.shape
     digit_height = max(digit.height for digit in beside)
     base_line = np.mean([digit.box[3] for digit in beside])
-    is_low = mark.y > base_line - MAX_MARK_CENTER * digit_height
+    is_low = mark.center_y > base_line - MAX_MARK_CENTER * digit_height
     is_dash = width > MIN_DASH_WIDTH * height
     paper = cv2.copyMakeBorder(np.uint8(mark.ink <= 0), *4 * [1], cv2.BORDER_CONSTANT, value=1)
     has_loop = cv2.connectedComponents(paper)[0] > 2  # ink, and the paper around it
@@ -151,7 +153,7 @@ def is_beside(box: np.ndarray, digits: list[LevelDigit]) -> bool:
     """Whether a box of (left, top, right, bottom) is about as high as a digit of its line."""
     height, y = box[3] - box[1], (box[1] + box[3]) / 2
     return any(
-        abs(y - digit.y) < MAX_OFFSET * digit.height
+        abs(y - digit.center_y) < MAX_OFFSET * digit.height
         and MIN_LEFT_OUT_HEIGHT * digit.height < height < MAX_LEFT_OUT_HEIGHT * digit.height
         for digit in digits
     )
@@ -162,6 +164,6 @@ def has_space_before(line: list[LevelDigit]) -> list[bool]:
     boxes = np.array([digit.box for digit in line])
     gaps = np.maximum(boxes[1:, 0] - boxes[:-1, 2], 0)
     height = np.median(boxes[:, 3] - boxes[:, 1])
-    usual_gap = np.percentile(gaps, 25) if len(gaps) else 0  # a gap alone is never wide
+    usual_gap = np.percentile(gaps, 25) if len(gaps) else 0  # a single gap is never wide
     wide = gaps > max(MIN_SPACE * height, MIN_SPACE_TO_GAP * usual_gap)
     return [False, *wide.tolist()]

@@ -25,7 +25,7 @@ EDGE_ZONE = 0.2
 THRESHOLD_FACTOR = 0.85  # the thinnest parts of strokes are a little weaker than the rest
 LINE_THRESHOLD_FACTOR = 0.45  # ruled lines are weak where they lie between two rows of pixels
 
-MIN_RECTANGULARITY = 0.93  # area inside the outline / smallest rectangle, of frames and tiles
+MIN_RECTANGULARITY = 0.93  # area inside the outline / smallest rectangle
 MIN_RUN = 40  # pixels: a ruled line has straight runs as long as this, a digit rarely has one
 MIN_RUN_SHARE = 0.8  # of the image's side along the line, in low or narrow images
 RUN_OFFSET = 5  # pixels: a run of a slanting line may drift this far sideways
@@ -34,10 +34,10 @@ RUN_OFFSET = 5  # pixels: a run of a slanting line may drift this far sideways
 MIN_LENGTH_SHARE, MIN_FREE_LENGTH_SHARE = 0.25, 0.6
 # A ruled line is thinner than these pixels plus this share of the image's longer side.
 MAX_THICKNESS, MAX_THICKNESS_SHARE = 5, 0.0125
-# Width / height of a crop of a row or table. In a narrower crop, ink along the frame is thick
-# even if it is thin: it may be the bar of a 2.
+# Width / height of a crop of a row or table. In a narrower image, a line along the frame counts
+# as thick, and stays: it may be the bar of a 2.
 MIN_ROW_ASPECT = 2
-NO_INK_BEYOND = {"borderType": cv2.BORDER_CONSTANT, "borderValue": 0}  # beyond the frame
+NO_INK_BEYOND = {"borderType": cv2.BORDER_CONSTANT, "borderValue": 0}
 # A stroke across a ruled line is longer than this many thicknesses of it plus this many pixels.
 CROSSING_THICKNESSES, CROSSING_PIXELS = 1.25, 2
 
@@ -77,15 +77,15 @@ class Ink(NamedTuple):
 
     contrast: np.ndarray  # about 0 on empty paper; 0 on ruled lines and outside the sheet
     local_range: np.ndarray  # range of the contrast around each pixel
-    image: np.ndarray  # share of white: the grey values, or the inverted ones for light ink
-    background: np.ndarray  # share of white: the image without ink
+    image: np.ndarray  # grey values / white; those of light ink are inverted first
+    background: np.ndarray  # the image without ink
     noise: float  # standard deviation of the contrast on empty paper
     edge_distance: np.ndarray  # pixels to what is not the sheet: 1 at its edge, 0 outside
 
 
 def find_ink(grey: np.ndarray, sheet: np.ndarray, dark_ink: bool) -> Ink:
     """The ink on a level, grey (height, width) in [0, 1]; `sheet` is a mask of any size."""
-    paper_mask = cv2.resize(sheet, grey.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    sheet_mask = cv2.resize(sheet, grey.shape[::-1], interpolation=cv2.INTER_NEAREST)
     image = cv2.GaussianBlur(255 * (grey if dark_ink else 1 - grey), (0, 0), BLUR_SIGMA)
     smooth = cv2.medianBlur(np.uint8(image), GRAIN_KERNEL)
     border = cv2.BORDER_REFLECT  # without it, noise on a gradient is read as digits
@@ -95,9 +95,9 @@ def find_ink(grey: np.ndarray, sheet: np.ndarray, dark_ink: bool) -> Ink:
     divisor = np.maximum(background, MIN_BACKGROUND * white) if dark_ink else white
     contrast = (background - image) / divisor
     local_range = cv2.morphologyEx(np.uint8(image), cv2.MORPH_GRADIENT, BLUR_KERNEL) / divisor
-    mean, noise = measure_paper(contrast[::2, ::2][paper_mask[::2, ::2] == 1])
-    contrast = (contrast - mean) * paper_mask
-    edge_distance = distance_inside(paper_mask)
+    mean, noise = measure_paper(contrast[::2, ::2][sheet_mask[::2, ::2] == 1])
+    contrast = (contrast - mean) * sheet_mask
+    edge_distance = distance_inside(sheet_mask)
     ink = Ink(contrast, local_range, image / white, background / white, noise, edge_distance)
     mask = to_mask(ink, LINE_THRESHOLD_FACTOR)
     lines = find_ruled_lines(mask, ink.edge_distance == 1, find_rectangles(mask))
@@ -133,34 +133,36 @@ def to_mask(ink: Ink, factor: float = THRESHOLD_FACTOR) -> np.ndarray:
 def find_rectangles(mask: np.ndarray) -> np.ndarray:
     """Where components are rectangles with a hole: frames, tables, tiles with a light digit."""
     count, labels = cv2.connectedComponents(mask)
-    is_frame = np.zeros(count, bool)
+    is_rectangle = np.zeros(count, bool)
     outlines, hierarchy = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     for index, outline in enumerate(outlines):
         has_hole = hierarchy[0, index, 2] >= 0
         rectangle = np.prod(cv2.minAreaRect(outline)[1])
         x, y = outline[0, 0]
         if has_hole and cv2.contourArea(outline) > MIN_RECTANGULARITY * rectangle:
-            is_frame[labels[y, x]] = True
-    return is_frame[labels]
+            is_rectangle[labels[y, x]] = True
+    return is_rectangle[labels]
 
 
-def find_ruled_lines(mask: np.ndarray, edge: np.ndarray, frames: np.ndarray) -> np.ndarray:
+def find_ruled_lines(mask: np.ndarray, edge: np.ndarray, rectangles: np.ndarray) -> np.ndarray:
     """The ruled lines in a mask of ink, without the strokes that cross them.
 
-    `mask` and the result are uint8, `edge` is True at the paper's edge, `frames` is True on
-    frames, whose sides are no ruled lines: all (height, width).
+    `mask` and the result are uint8, `edge` is True at the sheet's edge, `rectangles` is True on
+    frames and tables, whose sides are ruled lines only if they reach it: all (height, width).
     """
-    horizontal = find_horizontal_lines(mask, edge, frames)
-    # At a crossing, the vertical line stays, so that it is whole when its turn comes. One that
-    # does not reach the edge may be a 1.
-    rest, everywhere = mask & ~horizontal, np.ones_like(frames)
+    horizontal = find_horizontal_lines(mask, edge, rectangles)
+    # Strokes across a line stay, so vertical lines are still whole. Those that do not reach the
+    # edge may be ones.
+    rest, everywhere = mask & ~horizontal, np.ones_like(rectangles)
     return horizontal | find_horizontal_lines(rest.T, edge.T, everywhere.T).T
 
 
-def find_horizontal_lines(mask: np.ndarray, edge: np.ndarray, bound: np.ndarray) -> np.ndarray:
+def find_horizontal_lines(
+    mask: np.ndarray, edge: np.ndarray, must_reach: np.ndarray
+) -> np.ndarray:
     """The nearly horizontal ruled lines: the thin ink in long runs.
 
-    Those with a pixel where `bound` (height, width) is True must reach the edge.
+    Those with a pixel where `must_reach` (height, width) is True must reach the edge.
     """
     height, width = mask.shape
     thickness = MAX_THICKNESS + int(MAX_THICKNESS_SHARE * max(mask.shape))
@@ -173,11 +175,10 @@ def find_horizontal_lines(mask: np.ndarray, edge: np.ndarray, bound: np.ndarray)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(runs)
     length = stats[:, cv2.CC_STAT_WIDTH]
     length[0] = 0  # the background
-    reaches_edge, is_bound = (
-        np.bincount(labels[place], minlength=count) > 0 for place in (edge, bound)
-    )
+    reaches_edge = np.bincount(labels[edge], minlength=count) > 0
+    must_reach_edge = np.bincount(labels[must_reach], minlength=count) > 0
     is_line = reaches_edge & (length > MIN_LENGTH_SHARE * width)
-    is_free_line = ~is_bound & (length > MIN_FREE_LENGTH_SHARE * width)
+    is_free_line = ~must_reach_edge & (length > MIN_FREE_LENGTH_SHARE * width)
     if is_free_line.sum() > 1:
         is_line |= is_free_line
     lines = np.uint8(is_line)[labels] & thin

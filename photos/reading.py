@@ -30,8 +30,8 @@ UNSURE_BELOW = 0.9
 # print: letters are read as digits. On 8 printed pages, 34 to 49 % were unsure; in people's
 # pictures with 13 or more digits, at most 23 %.
 MIN_PRINT_DIGITS, MIN_PRINT_SHARE = 30, 0.3
-# A picture with at least so many digits may be turned, if the geometric mean of the digits'
-# confidences is below this share of what it is with each digit turned.
+# A picture with at least so many digits may be turned, if the geometric mean of its confidences
+# is below this share of the mean with each digit turned.
 MIN_TURNED_DIGITS, MAX_UPRIGHT_SHARE = 2, 0.86
 
 
@@ -143,7 +143,7 @@ def seems_turned(reading: Reading, classify: Classify) -> bool:
     if len(reading.digits) < MIN_TURNED_DIGITS:
         return False
     upright = geometric_mean(reading.confidences)
-    if upright > MAX_UPRIGHT_SHARE:  # turned, it is at most 1: the model need not be asked
+    if upright > MAX_UPRIGHT_SHARE:  # the turned mean is at most 1: no need to ask the model
         return False
     turned = [classify(np.rot90(reading.pixels, n, axes=(1, 2))).max(axis=1) for n in (1, 2, 3)]
     return upright < MAX_UPRIGHT_SHARE * max(map(geometric_mean, turned))

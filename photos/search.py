@@ -71,12 +71,12 @@ def find_writing(picture: Image.Image, classify: Classify) -> Writing:
     lines, marks = zip(*map(separate_marks, lines), strict=True)
     left_out = [*left_out, *(mark.box for mark in chain(*marks))]
     left_out += [box for box in components.cut_off if is_beside(box, list(chain(*lines)))]
-    factors = np.divide(grey.shape, components.contrast.shape)[::-1]
-    full_factors = np.divide(picture.info["full_size"], picture.size)
+    from_level = np.divide(grey.shape, components.contrast.shape)[::-1]
+    to_full_size = np.divide(picture.info["full_size"], picture.size)
 
     def in_picture(box: Sequence[float]) -> Box:
-        corners = (np.reshape(box, (2, 2)) * factors - margin).clip(0, picture.size)
-        return tuple((full_factors * corners).ravel().tolist())
+        corners = (np.reshape(box, (2, 2)) * from_level - margin).clip(0, picture.size)
+        return tuple((to_full_size * corners).ravel().tolist())
 
     found = [
         [
@@ -101,6 +101,7 @@ def to_grey(image: Image.Image) -> np.ndarray:
     sample_of_grey = cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY)
     if (colours @ weights).std() < MIN_COLOUR_TO_GREY * sample_of_grey.std():
         return grey
+    # Weights may be negative: the shift brings the result to [0, 1].
     return np.float32(image) / 255 @ weights - weights.clip(max=0).sum()
 
 
@@ -118,11 +119,11 @@ def find_best_level(grey: np.ndarray) -> Components:
     gaps between strokes look like ink of the other polarity, but not on all levels.
     """
     longest = max(grey.shape)
-    # In a small image, the paper is the whole image.
+    # A small image is a crop or a drawing: all of it is paper.
     sheet = find_sheet(grey) if longest > LEVEL_SIDES[-1] else np.ones((1, 1), np.uint8)
     coarser = [side for side in LEVEL_SIDES if side < longest]
     polarities = [True, False]
-    if not coarser:  # an even smaller image has one background, which is seen at its frame
+    if not coarser:  # the smallest images have one background, seen at the frame
         polarities = [bool(paper_at_frame(grey) > (grey.min() + grey.max()) / 2)]
     found: dict[bool, list[Components]] = {dark_ink: [] for dark_ink in polarities}
     total = dict.fromkeys(polarities, 0.0)

@@ -10,8 +10,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from photos.grouping import LevelDigit
 from photos.mnist_form import to_mnist
 
-# A digit wider than this many typical ones may be several that touch. Typical width / height
-# is the median, within limits: ones are narrow, and most digits may touch. One alone has 0.7.
+# A digit wider than this many typical widths may be several that touch. The typical width /
+# height is the median, within limits: a 1 is narrow, and most digits may touch. For one digit
+# alone it is 0.7.
 MAX_WIDTH, TYPICAL_WIDTH_LIMITS, WIDTH_ALONE = 1.35, (0.5, 0.8), 0.7
 SEAMS_PER_HEIGHT = 12  # where such a digit may be cut, in each height of it
 MAX_SEAM_OFFSET = 0.2  # of a seam from its column, in heights of the digit
@@ -45,7 +46,7 @@ def cut(digit: LevelDigit, typical: float, classify: Classify) -> list[LevelDigi
     pieces = find_pieces(digit, seams)
     pixels = np.stack([to_mnist(piece.ink) for piece in pieces.values()])
     confidence = classify(pixels).max(axis=1)
-    best: dict[int, tuple[float, list]] = {0: (0.0, [])}  # by the seam where a cutting ends
+    best: dict[int, tuple[float, list]] = {0: (0.0, [])}  # last seam -> lowest cost, its pieces
     # Sorted by their left seam: what ends at seam i came before, so best[i] is final.
     for ((i, j), piece), sure in zip(pieces.items(), confidence, strict=True):
         if i in best:
@@ -84,6 +85,7 @@ def find_seams(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         path.append(path[-1] + step[np.arange(len(columns)), path[-1]])
     seams = columns[:, None] + np.transpose(path[::-1]) - reach
     seams[0], seams[-1] = 0, width
+    # The whole part of the cost is the number of strokes: the rest is at most 0.7.
     return seams.clip(0, width), total.min(axis=1).astype(int)
 
 
@@ -94,7 +96,7 @@ def neighbours(values: np.ndarray, beyond: float) -> np.ndarray:
 
 
 def find_pieces(digit: LevelDigit, seams: np.ndarray) -> dict[tuple[int, int], LevelDigit]:
-    """The whole, and what lies between two seams and may be a digit, by the seams' numbers."""
+    """The whole, and each possible digit between two seams, by the seams' numbers (i, j)."""
     height = len(digit.ink)
     place = seams.mean(axis=1) / height
     pieces = {(0, len(seams) - 1): digit}
