@@ -2,6 +2,8 @@
 
 import contextlib
 import io
+from functools import partial
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -26,20 +28,50 @@ def test_training_compares_the_times_of_the_same_seeds(monkeypatch, capsys):
     assert expected in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("function", "arguments", "result", "highest"),
-    [
-        (benchmark.plain, (), "test_accuracy", 1),
-        (benchmark.follow_recipe, (2, "--epochs", "1", "--batch-size", "6000"), "test", 20),
-    ],
-)
-@pytest.mark.usefixtures("without_xla")
-def test_each_run_trains(random_npz, monkeypatch, function, arguments, result, highest):
-    for module in (augmentation, model):  # what a recipe changes comes back after the test
+@pytest.fixture
+def recipe(random_npz, monkeypatch):
+    """Call `follow_recipe`; what it changes in the modules comes back after the test."""
+    for module in (augmentation, model):
         for name in vars(module).copy():
             monkeypatch.setattr(module, name, getattr(module, name))
+    return partial(benchmark.follow_recipe, str(random_npz), 0)
+
+
+@pytest.mark.usefixtures("without_xla")
+def test_plain_loop_trains(random_npz, monkeypatch):
     monkeypatch.setattr(benchmark, "EPOCHS", 1)
-    assert 0 <= function(str(random_npz), 0, *arguments)[result] <= highest
+    assert 0 <= benchmark.plain(str(random_npz), 0)["test_accuracy"] <= 1
+
+
+@pytest.mark.usefixtures("without_xla")
+def test_a_recipe_trains(recipe):
+    assert 0 <= recipe(2, "--epochs", "1", "--batch-size", "6000")["test"] <= 20
+
+
+@pytest.mark.parametrize(("count", "batch_size"), [(0, 32), (1, 128)])
+def test_a_recipe_begins_with_larger_batches(recipe, monkeypatch, count, batch_size):
+    train = Mock(return_value=(model.build_model(), 1))
+    monkeypatch.setattr(benchmark, "plain_loop", train)
+    recipe(count)
+    assert train.call_args.args[1:] == (0, batch_size)
+
+
+@pytest.mark.parametrize("count", range(2, 8))
+def test_a_recipe_then_takes_step_after_step(recipe, monkeypatch, count):
+    def parts():
+        yield from (model.learning_rate_schedule, model.fold_batch_normalization)
+        yield from (augmentation.FINAL_STRENGTH, augmentation.add_flags)
+
+    def train(_path, _seed, *options, output):
+        model.build_model().save(f"{output}/model.keras")
+        taken = [part is usual for part, usual in zip(parts(), usual_parts, strict=True)]
+        taken.insert(2, "--no-augment" not in options)
+        assert taken == [True] * (count - 2) + [False] * (7 - count)
+        return {"train_seconds": 1}
+
+    usual_parts = list(parts())
+    monkeypatch.setattr(benchmark, "train_py", train)
+    assert recipe(count)["seconds"] == 1
 
 
 @pytest.fixture(scope="module")

@@ -105,10 +105,11 @@ def test_each_digit_has_its_box_and_the_unsure_another_colour():
     assert texts(at_boxes) == texts(below) == list("37777")
 
 
-def test_a_label_stands_in_its_box_where_it_would_leave_the_picture():
-    labels = plot_reading(reading_of("7", "7")).texts[:2]
-    assert [label.get_position() for label in labels] == [(5, 5), (5, 65)]
-    assert [label.get_va() for label in labels] == ["top", "bottom"]
+@pytest.mark.parametrize(("pixels_per_inch", "place"), [(17, "bottom"), (18, "top")])
+def test_a_label_stands_in_its_box_where_it_would_leave_the_picture(pixels_per_inch, place):
+    # It needs 1.5 times its 14 points: 5.0 or 5.3 pixels. The box is 5 pixels from the edge.
+    _, label = plots.draw_boxes(Figure().add_subplot(), reading_of("7"), pixels_per_inch)
+    assert (*label.get_position(), label.get_va()) == (5, 5, place)
 
 
 def test_a_dashed_box_marks_what_is_not_read():
@@ -143,6 +144,14 @@ def test_everything_lies_in_the_axes_and_the_axes_in_the_figure(plot, size):
         for inner, outer in [*pairs, (axes.get_tightbbox(), figure.bbox)]:
             assert np.all(outer.min <= inner.min + 1e-6)
             assert np.all(inner.max <= outer.max + 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("count", "digits", "inches"), [(1, 1, 6), (9, 1, 12.8), (5, 6, 12), (2, 7, 8.4)]
+)
+def test_the_more_digits_a_picture_has_the_wider_it_is(plot, count, digits, inches):
+    figure = plot(plots.plot_readings, [reading_of("7" * digits)] * count, "")
+    assert figure.get_figwidth() == pytest.approx(inches)
 
 
 # Math, letters that the font lacks, bytes that are no text: none may fail or be a warning.

@@ -143,6 +143,17 @@ def test_reading_is_shown_for_the_digit_drawn_last(pen):
     assert 300 < pen.count(VERMILLION) < 1000  # box and label of the 0, which is unsure
 
 
+def test_the_digit_drawn_last_is_where_the_stroke_ends(pen):
+    begins_in_the_box_of_the_0 = [(460, 192), (600, 200), (700, 300)]
+    pen.draw(arc(400, 300, 130, 220, 0, 360), begins_in_the_box_of_the_0)
+    assert "95.0 %" in pen.texts()  # the 1
+
+
+def test_a_dot_beside_a_digit_is_no_click(pen):
+    pen.draw(ONE, BAR[:1])
+    assert pen.window.reading.text == "01"
+
+
 def test_a_click_shows_the_digit_clicked_on(pen):
     pen.draw(ONE, BAR, [(201, 300), (202, 301)])  # the last is a click
     *_, before, after = pen.papers()
@@ -154,7 +165,7 @@ def test_a_click_shows_the_digit_clicked_on(pen):
 
 def test_no_trace_stays_of_what_is_undone(pen):
     screens = [pen.screen()]
-    for stroke in (ONE, BAR):
+    for stroke in (ONE, BAR, [(220, 200), (260, 400)]):  # the last is beside the first
         pen.draw(stroke)
         screens.append(pen.screen())
     pen.begin(ONE)
@@ -253,7 +264,7 @@ def test_without_a_display_one_line_says_so(tmp_path, trained_file, backend):
     reason="Xvfb, xdotool or Python's Tk is not installed",
 )
 def test_a_real_mouse_draws_in_a_real_window_on_a_small_screen(trained_file, tmp_path):
-    mouse = "search --sync --name Draw.digits sleep 1 mousemove 150 100 mousedown 1"
+    mouse = "search --sync --name Draw.digits sleep 1 mousemove 150 100 key k mousedown 1"
     mouse += "".join(f" mousemove 150 {y} sleep 0.01" for y in range(100, 304, 4))
     mouse += " mouseup 1 sleep 1 key s sleep 1 key q"
     server = ["Xvfb", "-displayfd", "1", "-dpi", "96", "-screen", "0", "700x450x24"]
