@@ -1,5 +1,6 @@
 """What tests import: the scripts run as a user would, and small data."""
 
+import csv
 import gzip
 import os
 import struct
@@ -47,6 +48,12 @@ def run(*arguments, cwd, **environment):
     )
 
 
+def read_csv(path):
+    """The rows of a table, by column."""
+    with open(path) as file:
+        return list(csv.DictReader(file))
+
+
 def reading_of(*lines, confidences=None, name="note.jpg", size=(400, 300)):
     """A Reading of `lines` of text in a grid of 40 x 60 pixels."""
     rows, y_pred = [], []
@@ -67,15 +74,12 @@ def reading_of(*lines, confidences=None, name="note.jpg", size=(400, 300)):
     return Reading(name, picture, rows, probabilities)
 
 
-def write_idx_folder(folder, arrays, dot=False, compress=False):
+def write_idx_folder(folder, arrays, name="{}-{}-idx{}-ubyte", compress=False, test="t10k"):
     """Write `arrays` as IDX files, after the format's description."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, array in arrays.items():
-        kind = "images" if name.startswith("x") else "labels"
-        part = "train" if name.endswith("train") else "t10k"
-        file = folder / f"{part}-{kind}{'.' if dot else '-'}idx{array.ndim}-ubyte"
+    parts = ("train", "images"), ("train", "labels"), (test, "images"), (test, "labels")
+    for part, array in zip(parts, arrays.values(), strict=True):
         header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
         raw = header + array.tobytes()
-        if compress:
-            file, raw = file.with_name(f"{file.name}.gz"), gzip.compress(raw)
-        file.write_bytes(raw)
+        file = folder / name.format(*part, array.ndim)
+        file.write_bytes(gzip.compress(raw) if compress else raw)

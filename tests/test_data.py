@@ -30,19 +30,17 @@ def test_load_npz(tmp_path, random_digits, shape):
 
 
 @pytest.mark.parametrize(
-    ("change", "dot", "compress"),
+    ("name", "compress", "test"),
     [
-        (("", ""), False, False),
-        (("", ""), True, True),
-        (("-ubyte", "-ubyte.gz"), False, False),  # unzipped by a browser, which kept its name
-        ((".gz", ""), False, True),
-        (("t10k", "emnist-digits-test"), False, True),
+        ("{}-{}-idx{}-ubyte", False, "t10k"),
+        ("{}-{}.idx{}-ubyte.gz", True, "t10k"),
+        ("{}-{}-idx{}-ubyte.gz", False, "t10k"),  # unzipped by a browser, which kept its name
+        ("{}-{}-idx{}-ubyte", True, "t10k"),
+        ("emnist-digits-{}-{}-idx{}-ubyte.gz", True, "test"),
     ],
 )
-def test_load_idx(tmp_path, random_digits, change, dot, compress):
-    write_idx_folder(tmp_path, random_digits, dot, compress)
-    for path in tmp_path.iterdir():
-        path.rename(path.with_name(path.name.replace(*change)))
+def test_load_idx(tmp_path, random_digits, name, compress, test):
+    write_idx_folder(tmp_path, random_digits, name, compress, test)
     loaded = data.load_mnist(str(tmp_path))
     assert_same(loaded, random_digits)
     assert (loaded.name, loaded.bundled) == (tmp_path.name, False)
@@ -51,7 +49,7 @@ def test_load_idx(tmp_path, random_digits, change, dot, compress):
 def test_the_nearest_idx_files_in_folders_below_are_taken(tmp_path, random_digits):
     raw = tmp_path / "MNIST" / "raw"  # torchvision's, both forms of each file
     write_idx_folder(raw, random_digits)
-    write_idx_folder(raw, random_digits, compress=True)
+    write_idx_folder(raw, random_digits, "{}-{}-idx{}-ubyte.gz", compress=True)
     others = {name: array[::-1] for name, array in random_digits.items()}
     write_idx_folder(raw / "older" / "copy", others)
     assert_same(data.load_mnist(tmp_path), random_digits)
@@ -103,6 +101,10 @@ def test_bundled_digits_are_taken_where_mnist_cannot_be_had(keras_copy, capsys):
     warning = capsys.readouterr().err
     assert warning.startswith("warning: MNIST cannot be downloaded ([Errno 1] no): using the")
     assert warning.endswith("give --data PATH\n")
+
+
+def test_what_is_held_out_of_the_bundled_digits_is_bundled():
+    assert data.hold_out(BUNDLED, 10).bundled
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Whole runs of predict.py: what they print, plot and save of test images and pictures."""
 
-import csv
 import re
 import shutil
 import webbrowser
@@ -13,7 +12,7 @@ from PIL import Image
 
 import data
 import predict
-from helpers import BUNDLED, ROOT, posix_only, reading_of, run
+from helpers import BUNDLED, ROOT, posix_only, read_csv, reading_of, run
 from plots import is_plot
 
 
@@ -47,11 +46,6 @@ def plotted(monkeypatch):
     monkeypatch.setattr(predict, "plot_predictions", plot)
     monkeypatch.setattr(predict, "plot_readings", plot)
     return plot
-
-
-def read_csv(path):
-    with open(path) as file:
-        return list(csv.DictReader(file))
 
 
 def test_the_worst_mistakes_are_shown(predict_main, tmp_path, plotted, trained_model):

@@ -135,18 +135,13 @@ def test_a_stroke_is_seen_while_it_is_drawn_and_afterwards(pen):
     assert pen.count("black") - before == pytest.approx(drawn, rel=0.05)
 
 
-def test_reading_is_shown_for_the_digit_drawn_last(pen):
-    pen.draw(ONE, BAR)
+def test_reading_is_shown_for_the_digit_where_the_last_stroke_ends(pen):
+    from_the_box_of_the_0 = [(460, 192), (600, 200), (700, 300)]
+    pen.draw(arc(400, 300, 130, 220, 0, 360), from_the_box_of_the_0)
     assert pen.texts() == ["01  76.0 %", "0", "1", "95.0 %", "5.0 %"]
     assert [box.get_linewidth() for box in pen.window.marks[::2]] == [1, 2]
     assert pen.count(BLUE) > 2000  # the bar of the 1, and box and label
     assert 300 < pen.count(VERMILLION) < 1000  # box and label of the 0, which is unsure
-
-
-def test_the_digit_drawn_last_is_where_the_stroke_ends(pen):
-    begins_in_the_box_of_the_0 = [(460, 192), (600, 200), (700, 300)]
-    pen.draw(arc(400, 300, 130, 220, 0, 360), begins_in_the_box_of_the_0)
-    assert "95.0 %" in pen.texts()  # the 1
 
 
 def test_a_dot_beside_a_digit_is_no_click(pen):
@@ -264,11 +259,11 @@ def test_without_a_display_one_line_says_so(tmp_path, trained_file, backend):
     reason="Xvfb, xdotool or Python's Tk is not installed",
 )
 def test_a_real_mouse_draws_in_a_real_window_on_a_small_screen(trained_file, tmp_path):
-    mouse = "search --sync --name Draw.digits sleep 1 mousemove 150 100 key k mousedown 1"
-    mouse += "".join(f" mousemove 150 {y} sleep 0.01" for y in range(100, 304, 4))
-    mouse += " mouseup 1 sleep 1 key s sleep 1 key q"
+    mouse = "search --sync --name Draw.digits sleep 1 mousemove 150 100 click 1 key k "
+    points = [f" mousemove 150 {y} sleep 0.01" for y in range(100, 304, 4)]
+    mouse += "".join(["mousedown 1", *points, " mouseup 1 sleep 1 key s sleep 1 key q"])
     server = ["Xvfb", "-displayfd", "1", "-dpi", "96", "-screen", "0", "700x450x24"]
-    options = ["--draw", "--model", trained_file, "--output", "p.png"]
+    options = ["--draw", "--model", trained_file, "--output", "own/p.png"]
     with subprocess.Popen(server, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as xvfb:
         display = f":{xvfb.stdout.readline().decode().strip()}"
         user = ["timeout", "60", "xdotool", *mouse.split()]
@@ -277,10 +272,10 @@ def test_a_real_mouse_draws_in_a_real_window_on_a_small_screen(trained_file, tmp
         xvfb.terminate()
     assert (result.returncode, result.stderr) == (0, "")
     saved, read, _ = result.stdout.splitlines()
-    assert saved == "Saved drawing.png"
+    assert saved == "Saved own/drawing.png"
     assert read.startswith("drawing  1  ")
     # On this screen, the paper is 420 pixels wide, and its corner lies at (21, 52).
-    rows, columns = np.nonzero(np.asarray(Image.open(tmp_path / "drawing.png")) < 128)
+    rows, columns = np.nonzero(np.asarray(Image.open(tmp_path / "own/drawing.png")) < 128)
     assert rows.min() == pytest.approx((100 - 52) * WIDTH / 420 - PEN_WIDTH / 2, abs=6)
     assert rows.max() == pytest.approx((300 - 52) * WIDTH / 420 + PEN_WIDTH / 2, abs=6)
     assert columns.mean() == pytest.approx((150 - 21) * WIDTH / 420, abs=6)

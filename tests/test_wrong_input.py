@@ -1,12 +1,11 @@
 """Whatever is wrong with what a user gives: one message, status 2, nothing is lost."""
 
 import gzip
-import io
 import struct
 
+import cv2
 import numpy as np
 import pytest
-from PIL import Image
 
 import predict
 import train
@@ -51,25 +50,40 @@ def check(folder, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("command", "message"),
     [
-        ("--data outputs", "one IDX file of x_train, found model.keras, predictions.png"),
-        ("--data two", "expected one IDX file of x_train, found two/fashion/train-images-idx3"),
-        ("--epochs 0", "--epochs: must be a whole number of at least 1, not '0'"),
-        ("--batch-size 1", "--batch-size: must be a whole number from 2 to 60000"),
-        ("--validation 40", "--validation 40 leaves none of the 40 training images"),
-        ("--learning-rate 0", "--learning-rate: must be a number from 1e-06 to 1"),
-        ("--seed 4294967296", "--seed: must be a whole number from 0"),
-        ("--output digits.npz", "--output: digits.npz is a file, expected a folder"),
-        ("--data=", "--data: must not be empty"),
+        ("train --data outputs", "IDX file of x_train, found model.keras, predictions.png"),
+        ("train --data two", "one IDX file of x_train, found two/fashion/train-images-idx3"),
+        ("train --epochs 0", "--epochs: must be a whole number of at least 1, not '0'"),
+        ("train --batch-size 1", "--batch-size: must be a whole number from 2 to 60000"),
+        ("train --validation 40", "--validation 40 leaves none of the 40 training images"),
+        ("train --learning-rate 0", "--learning-rate: must be a number from 1e-06 to 1"),
+        ("train --seed 4294967296", "--seed: must be a whole number from 0"),
+        ("train --output digits.npz", "--output: digits.npz is a file, expected a folder"),
+        ("train --data=", "--data: must not be empty"),
+        ("predict --model no.keras", 'no.keras not found; run "python train.py" first'),
+        ("predict --model saved", "saved is a SavedModel; save it as a .keras file"),
+        ("predict --count 0", "--count: must be a whole number of at least 1"),
+        ("predict --data digits.npz --count 21", "--count 21 is more than the 20 test images"),
+        ("predict --output x.xyz", ".pdf, .svg file, not x.xyz"),
+        ("predict --csv note.jpg", "--csv must name a .csv, .txt file, not note.jpg"),
+        ("predict a.png --draw", "--draw cannot be used with PICTURE"),
+        ("predict --draw --output drawing.png", "the window saves drawings under"),
+        ("predict a.png --count 10", "PICTURE cannot be used with --count"),
+        ("predict a.txt --csv ./a.txt", "--csv would replace the picture ./a.txt"),
+        ("predict none", "none: a folder with no picture files in it"),
     ],
 )
-def test_options_of_train(check, folder, arguments, message):
-    for name in ("fashion", "mnist"):
-        (folder / "two" / name).mkdir(parents=True)
-        (folder / "two" / name / "train-images-idx3-ubyte").touch()
-    short = ["--epochs", "1", "--batch-size", "600", "--no-augment"]
-    check(train, ["--data", "digits.npz", *short, *arguments.split()], message)
+def test_options(check, folder, trained_file, command, message):
+    (folder / "none").mkdir()
+    mnist, fashion = (f"two/{name}/train-images-idx3-ubyte" for name in ("mnist", "fashion"))
+    for file in (mnist, fashion, "saved/saved_model.pb"):
+        (folder / file).parent.mkdir(parents=True)
+        (folder / file).touch()
+    name, *arguments = command.split()
+    usual = {"train": "--data digits.npz", "predict": f"--model {trained_file}"}
+    script = {"train": train, "predict": predict}[name]
+    check(script, [*usual[name].split(), *arguments], message)
 
 
 @pytest.mark.parametrize(
@@ -108,31 +122,6 @@ def test_an_idx_file(check, folder, random_digits, raw, message):
     check(train, ["--data", "idx"], "idx", message)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ("--model no.keras", 'no.keras not found; run "python train.py" first'),
-        ("--model saved", "saved is a SavedModel; save it as a .keras file"),
-        ("--count 0", "--count: must be a whole number of at least 1"),
-        ("--count 21 --model digits.npz", "--count 21 is more than the 20 test images"),
-        ("--output x.xyz", ".pdf, .svg file, not x.xyz"),
-        ("--csv note.jpg", "--csv must name a .csv, .txt file, not note.jpg"),
-        ("a.png --draw", "--draw cannot be used with PICTURE"),
-        ("--draw --output drawing.png", "the window saves drawings under"),
-        ("a.png --count 10", "PICTURE cannot be used with --count"),
-        ("a.txt --csv ./a.txt", "--csv would replace the picture ./a.txt"),
-        ("outputs/none", "outputs/none: a folder with no picture files in it"),
-    ],
-)
-def test_options_of_predict(check, folder, trained_file, arguments, message):
-    for name in ("outputs/none", "saved"):
-        (folder / name).mkdir()
-    (folder / "saved" / "saved_model.pb").touch()
-    given = arguments.split()
-    data = ["--data", "digits.npz"] if given[0][:2] == "--" and "--draw" not in given else []
-    check(predict, [*data, "--model", trained_file, *given], message)
-
-
 IMAGE, FLATTEN, DENSE = keras.Input((28, 28)), keras.layers.Flatten(), keras.layers.Dense
 ADD = keras.layers.Rescaling(1, offset=[1, -1] + [0] * 8)  # the sum stays 1
 NO_SOFTMAX = "wrong.keras: its outputs are not probabilities; end it with a softmax"
@@ -155,9 +144,7 @@ def test_a_model_of_other_layers(check, layers, message):
 
 
 def white_png(side):
-    file = io.BytesIO()
-    Image.new("L", (side, side), "white").save(file, "png")
-    return file.getvalue()
+    return cv2.imencode(".png", np.full((side, side), 255))[1].tobytes()
 
 
 @pytest.mark.parametrize(
