@@ -38,20 +38,14 @@ def run(*arguments, cwd, **environment):
         "PYTHONUNBUFFERED": "",
         "PYTHONPATH": str(ROOT),
     }
-    return subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        cwd=cwd,
-        env=own | user | environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    command, env = [sys.executable, *map(str, arguments)], own | user | environment
+    options = {"capture_output": True, "text": True, "timeout": 300}
+    return subprocess.run(command, cwd=cwd, env=env, **options)
 
 
 def read_csv(path):
     """The rows of a table, by column."""
-    with open(path) as file:
-        return list(csv.DictReader(file))
+    return list(csv.DictReader(path.read_text().splitlines()))
 
 
 def reading_of(*lines, confidences=None, name="note.jpg", size=(400, 300)):

@@ -1,18 +1,12 @@
 """Outputs replaced on success, errors in one line, exit status."""
 
 import io
-import sys
+from unittest.mock import Mock
 
 import pytest
 
 import cli
 from helpers import posix_only, run
-
-
-def run_as_script(statement, folder):
-    """Run a statement under `cli.run_script`, in a process of its own."""
-    program = f"import cli, os, signal, sys\ndef script():\n  {statement}\n"
-    return run("-c", f"{program}sys.exit(cli.run_script('me.py', script))", cwd=folder)
 
 
 @pytest.mark.parametrize(
@@ -25,30 +19,25 @@ def run_as_script(statement, folder):
     ],
 )
 def test_run_script_says_in_one_line_what_the_user_can_mend(capsys, error, status, message):
-    def script():
-        raise error
-
-    assert cli.run_script("me.py", script) == status
+    assert cli.run_script("me.py", Mock(side_effect=error)) == status
     assert capsys.readouterr() == ("", message)
 
 
+SIGTERM = "with cli.replace_on_success('new/file'): os.kill(os.getpid(), signal.SIGTERM)"
+CLOSED_PIPE = "end, pipe = os.pipe(); os.close(end); os.dup2(pipe, 1); print('a line')"
+
+
 @posix_only
-def test_sigterm_removes_temporary_files(tmp_path):
-    end_it = "with cli.replace_on_success('new/file'): os.kill(os.getpid(), signal.SIGTERM)"
-    result = run_as_script(end_it, tmp_path)
-    assert (result.returncode, result.stdout, result.stderr) == (143, "", "")
+@pytest.mark.parametrize(("statement", "status"), [(SIGTERM, 143), (CLOSED_PIPE, 1)])
+def test_a_run_ended_from_outside_leaves_no_word_and_no_file(tmp_path, statement, status):
+    program = f"import cli, os, signal, sys\ndef script():\n  {statement}\n"
+    result = run("-c", f"{program}sys.exit(cli.run_script('me.py', script))", cwd=tmp_path)
+    assert (result.returncode, result.stdout, result.stderr) == (status, "", "")
     assert list(tmp_path.iterdir()) == []
 
 
-@posix_only
-def test_a_closed_pipe_is_status_1_without_a_word(tmp_path):
-    close_pipe = "end, pipe = os.pipe(); os.close(end); os.dup2(pipe, 1)"
-    result = run_as_script(f"{close_pipe}; print('a line')", tmp_path)
-    assert (result.returncode, result.stderr) == (1, "")
-
-
 def test_a_notebooks_stream_is_left_as_it_is(monkeypatch):
-    monkeypatch.setattr(sys, "stdout", io.StringIO())  # it has no `reconfigure`
+    monkeypatch.setattr("sys.stdout", io.StringIO())  # it has no `reconfigure`
     assert cli.run_script("me.py", lambda: print("done")) == 0
 
 

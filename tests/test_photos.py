@@ -13,8 +13,6 @@ import photos
 from helpers import BUNDLED, reading_of
 from photos import find_files, load_picture, read_picture
 
-RENDERED = Path(__file__).parent / "rendered"
-
 
 def picture(grey):
     """An image of grey values in [0, 1]."""
@@ -159,13 +157,12 @@ def test_a_narrow_digit_is_widened():
 ACROSS, DOWN = np.linspace(0.5, 1, 150), np.linspace(1, 0.8, 200)[:, np.newaxis]
 ROWS, COLUMNS = np.indices(SEVEN.shape)
 ABOVE = (ROWS >= 20) & (ROWS < 45) & (COLUMNS >= 40) & (COLUMNS < 110)
-BOW_IN_CORNER = np.abs(np.hypot(ROWS - 200, COLUMNS - 150) - 70) < 3
 STRANGERS = {
     "speck": with_strokes(SEVEN, (20, 21, 23, 21)),
     "weak noise": SEVEN - np.random.default_rng(0).uniform(0, 0.3, SEVEN.shape) * ABOVE,
     "blot": np.where(np.hypot(ROWS - 95, COLUMNS - 54) < 12, 0.2, SEVEN),
     "edge of the page": np.where(COLUMNS > 142, 0.3, SEVEN),
-    "bow in a corner": np.where(BOW_IN_CORNER, 0.3, SEVEN),
+    "bow in a corner": np.where(abs(np.hypot(ROWS - 200, COLUMNS - 150) - 70) < 3, 0.3, SEVEN),
 }
 
 
@@ -253,16 +250,14 @@ def test_digits_are_read_line_by_line(start, slope, bend, indent):
 
 
 TOUCHING = picture(rings([100], [100, 138]))
+ONES = on_paper((80, 480), [(x, 12, x, 68) for x in range(30, 480, 50)], width=4)
 SHADOW = np.arange(900) < 480
 PAGES = {
     "a line cropped to its height": (rings([0], range(20, 380, 60), (57, 380)), [6]),
     "tight lines": (rings([80, 146], range(100, 600, 100)), [5, 5]),
     "a shadow": (rings([300], range(60, 870, 90), (600, 900)) * (1 - 0.45 * SHADOW), [9]),
     "a deep shadow": (rings([300], range(60, 870, 90), (600, 900)) * (1 - 0.8 * SHADOW), [9]),
-    "upright strokes": (
-        on_paper((80, 480), [(x, 12, x, 68) for x in range(30, 480, 50)], 4),
-        [9],
-    ),
+    "upright strokes": (ONES, [9]),
 }
 
 
@@ -376,20 +371,19 @@ def test_digits_cropped_to_their_box_are_read(trained_model, side, dark_ink):
 
 
 # They were drawn from MNIST's test digits, one for each kind that people's pictures have.
+RENDERED = Path(__file__).parent / "rendered"
 KINDS = [row for row in benchmark.labelled_pictures(RENDERED) if "kind-" in row[2].name]
+
+DIGITS = rings([100], [100, 180, 260, 340], (300, 600))
+COMMA = with_strokes(DIGITS, (160, 150, 150, 175), width=6)
+LARGE_SHAPE = with_strokes(DIGITS, (450, 20, 550, 20), (550, 20, 490, 280), width=6)
+AT_FRAME = with_grain(np.minimum(DIGITS, rings([100], [575], (300, 600))))
+IN_CORNER = with_grain(np.minimum(DIGITS, rings([240], [575], (300, 600))))
 
 
 @pytest.mark.parametrize(("kind", "text", "path"), KINDS)
 def test_a_picture_of_each_kind_is_read(trained_model, kind, text, path):
     assert benchmark.read_text(read_picture(path, trained_model).probabilities) == text
-
-
-DIGITS = rings([100], [100, 180, 260, 340], (300, 600))
-COMMA = with_strokes(DIGITS, (160, 150, 150, 175), width=6)
-LARGE_SHAPE = with_strokes(DIGITS, (450, 20, 550, 20), (550, 20, 490, 280), width=6)
-AT_FRAME, IN_CORNER = (
-    with_grain(np.minimum(DIGITS, rings([row], [575], (300, 600)))) for row in (100, 240)
-)
 
 
 @pytest.mark.parametrize(

@@ -220,7 +220,6 @@ def test_at_the_end_all_that_is_drawn_is_read_once(pen):
         ([], (0, "", "")),
         ([BAR[:1]], (2, "", "predict.py: error: drawing: no digit found\n")),
     ],
-    ids=["digits", "nothing", "a dot"],
 )
 def test_a_drawing_is_read(tmp_path, trained_file, monkeypatch, capsys, strokes, expected):
     def draw(_figure, read, folder):
@@ -286,6 +285,6 @@ def test_a_real_mouse_draws_in_a_real_window_on_a_small_screen(trained_file, tmp
     assert read.startswith("drawing  1  ")
     # On this screen, the paper is 420 pixels wide, and its corner lies at (21, 52).
     rows, columns = np.nonzero(np.asarray(Image.open(tmp_path / "own/drawing.png")) < 128)
-    assert rows.min() == pytest.approx((100 - 52) * WIDTH / 420 - PEN_WIDTH / 2, abs=6)
-    assert rows.max() == pytest.approx((300 - 52) * WIDTH / 420 + PEN_WIDTH / 2, abs=6)
+    ends = (np.array([100, 300]) - 52) * WIDTH / 420 + [-PEN_WIDTH / 2, PEN_WIDTH / 2]
+    assert [rows.min(), rows.max()] == pytest.approx(ends, abs=6)
     assert columns.mean() == pytest.approx((150 - 21) * WIDTH / 420, abs=6)
