@@ -26,8 +26,8 @@ def test_images_are_sheared_rotated_zoomed_and_shifted(monkeypatch, elastic):
     matrix = np.diag([1.12, 0.86]) @ rotate @ shear
     center = np.array([13.5, 13.5])
     offset = center + np.array([1.6, -1.8]) - matrix @ center + elastic
-    rule = {"order": 1, "mode": "grid-constant"}
-    expected = [ndimage.affine_transform(x, matrix, offset, **rule) for x in IMAGES]
+    options = {"order": 1, "mode": "grid-constant"}
+    expected = [ndimage.affine_transform(x, matrix, offset, **options) for x in IMAGES]
     monkeypatch.setattr(tf.random, "stateless_uniform", lambda shape, *_, **__: tf.ones(shape))
     layer = RandomAugmentation(steps=10)
     layer.ranges = np.float32([angle, -0.12, 0.12, -0.14, 1.6, -1.8, *50 * [elastic]])

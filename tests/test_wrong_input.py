@@ -16,8 +16,8 @@ LABELS = struct.pack(">II", 2049, 20)
 IMAGE, FLATTEN, DENSE = keras.Input((28, 28)), keras.layers.Flatten(), keras.layers.Dense
 ADD = keras.layers.Rescaling(1, offset=[1, -1] + [0] * 8)  # the sum stays 1
 NO_SOFTMAX = "wrong.keras: its outputs are not probabilities; end it with a softmax"
-WHITE = cv2.imencode(".png", np.full((99, 99), 255))[1].tobytes()
-HUGE = cv2.imencode(".png", np.full((12_000, 12_000), 255))[1].tobytes()
+WHITE = cv2.imencode(".png", np.full((99, 99), 255, np.uint8))[1].tobytes()
+HUGE = cv2.imencode(".png", np.full((12_000, 12_000), 255, np.uint8))[1].tobytes()
 
 
 @pytest.fixture(autouse=True)
