@@ -227,8 +227,7 @@ def mean_and_deviation(values: Sequence[float], decimals: int = 2) -> str:
 
 def in_fresh_process(function: Callable, *arguments: Any) -> Any:
     """What `function` returns when called in a process of its own."""
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn) as process:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
         return process.submit(function, *arguments).result()
 
 

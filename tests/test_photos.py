@@ -37,7 +37,6 @@ def with_grain(grey):
 
 
 FILES = "1.png L.jpg P.gif RGB.webp RGB.heic RGB.avif LA.png CMYK.tif I;16.png I.tif F.tif"
-# Thick strokes on light grey paper.
 SEVEN = on_paper((200, 150), [(40, 58, 110, 58), (102, 58, 60, 160)], width=14)
 
 
@@ -412,8 +411,7 @@ def test_a_digit_is_unsure_below_90_percent_as_printed(confidence, unsure):
 
 
 def test_a_hint_says_that_something_is_left_out():
-    (hint,) = reading_of("7")._replace(left_out=[(9, 9, 20, 40)]).hints
-    assert "not everything is read" in hint
+    assert "not everything" in reading_of("7")._replace(left_out=[(9, 9, 20, 40)]).hints[0]
 
 
 def sure_of_upright_sevens(pixels):

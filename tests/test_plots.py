@@ -150,8 +150,7 @@ def test_everything_lies_in_the_axes_and_the_axes_in_the_figure(plot, size):
     ("count", "digits", "inches"), [(1, 1, 6), (9, 1, 1.6), (5, 6, 3), (2, 7, 4.2)]
 )
 def test_the_more_digits_pictures_have_the_wider_they_are(plot, count, digits, inches):
-    sizes = [(300, 300 + 300 * (n % 2)) for n in range(count)]
-    readings = [reading_of("7" * digits, size=size) for size in sizes]
+    readings = [reading_of("7" * digits, size=(300, 300 + n % 2 * 300)) for n in range(count)]
     axes = plot(plots.plot_readings, readings, "").axes[:count]
     np.testing.assert_allclose([ax.bbox.width / plots.DPI for ax in axes], inches, atol=0.2)
 

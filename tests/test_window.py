@@ -238,11 +238,9 @@ def test_a_drawing_is_read(tmp_path, trained_file, monkeypatch, capsys, strokes,
 def test_matplotlibs_own_keys_do_nothing(monkeypatch):
     pyplot.switch_backend("agg")
     monkeypatch.setattr(FigureCanvasAgg, "required_interactive_framework", "as of a window")
-    figure = window.open_figure()
-    axes = figure.add_axes((0, 0, 1, 1))
-    KeyEvent("key_press_event", figure.canvas, "k", 9, 9)._process()
+    axes = window.open_figure().add_axes((0, 0, 1, 1))
+    KeyEvent("key_press_event", axes.figure.canvas, "k", 9, 9)._process()
     assert axes.get_xscale() == "linear"
-    pyplot.close(figure)
 
 
 def test_ctrl_c_closes_the_window_and_ends_the_run(monkeypatch):
