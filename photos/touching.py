@@ -18,8 +18,8 @@ SEAMS_PER_HEIGHT = 12  # where such a digit may be cut, in each height of it
 MAX_SEAM_OFFSET = 0.2  # of a seam from its column, in heights of the digit
 MIN_PIECE_WIDTH, MAX_PIECE_WIDTH, MIN_PIECE_HEIGHT = 0.3, 1.6, 0.8  # in heights of the whole
 # The cost of a piece is PIECE_COST - DOUBT_COST * log(confidence) + WIDTH_COST * log(width /
-# typical width)^2.
-DOUBT_COST, WIDTH_COST, PIECE_COST = 3, 1.5, 0.4
+# typical width)^2 + STROKE_COST * (strokes beyond one that the seam at its left crosses).
+DOUBT_COST, WIDTH_COST, PIECE_COST, STROKE_COST = 3, 1.5, 0.4, 1.5
 
 # Images (n, 28, 28) in MNIST's form -> probabilities (n, 10).
 Classify = Callable[[np.ndarray], np.ndarray]
@@ -42,7 +42,7 @@ def cut(digit: LevelDigit, typical: float, classify: Classify) -> list[LevelDigi
     height, width = digit.ink.shape
     if width < MAX_WIDTH * typical * height:
         return [digit]
-    seams = find_seams(digit.ink)
+    seams, strokes = find_seams(digit.ink)
     pieces = find_pieces(digit, seams)
     pixels = np.stack([to_mnist(piece.ink) for piece in pieces.values()])
     confidence = classify(pixels).max(axis=1)
@@ -53,17 +53,19 @@ def cut(digit: LevelDigit, typical: float, classify: Classify) -> list[LevelDigi
             cost, found = best[i]
             cost += PIECE_COST - DOUBT_COST * np.log(sure)
             cost += WIDTH_COST * np.log(piece.ink.shape[1] / (typical * height)) ** 2
+            cost += STROKE_COST * max(strokes[i] - 1, 0) * (i > 0)
             if j not in best or cost < best[j][0]:
                 best[j] = cost, [*found, piece]
     return best[len(seams) - 1][1]
 
 
-def find_seams(ink: np.ndarray) -> np.ndarray:
-    """The seams along which ink (height, width) may be cut: columns (n, height).
+def find_seams(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The seams along which ink (height, width) may be cut, and how many strokes they cross.
 
     A seam is the path of least cost from top to bottom near a column. The cost is the number of
     strokes, half the share of its pixels that are ink, and its mean distance from the column in
-    heights. Method: seam carving (Avidan and Shamir, 2007), with another cost.
+    heights. Method: seam carving (Avidan and Shamir, 2007), with another cost. Returns the
+    seams' columns (n, height) and the numbers of strokes (n,).
     """
     height, width = ink.shape
     columns = np.linspace(0, width, 1 + round(SEAMS_PER_HEIGHT * width / height)).astype(int)
@@ -83,7 +85,8 @@ def find_seams(ink: np.ndarray) -> np.ndarray:
         path.append(path[-1] + step[np.arange(len(columns)), path[-1]])
     seams = columns[:, None] + np.transpose(path[::-1]) - reach
     seams[0], seams[-1] = 0, width
-    return seams.clip(0, width)
+    # The whole part of the cost is the number of strokes: the rest is at most 0.7.
+    return seams.clip(0, width), total.min(axis=1).astype(int)
 
 
 def neighbours(values: np.ndarray, beyond: float) -> np.ndarray:
