@@ -62,7 +62,7 @@ def find_writing(picture: Image.Image, classify: Classify) -> Writing:
     if margin:
         grey = np.pad(grey, margin, constant_values=paper_at_frame(grey))
     components = find_best_level(grey)
-    if components.score < MIN_SCORE:
+    if components.score <= MIN_SCORE:
         return Writing([], [])
     digits, left_out = group_components(components)
     if not digits:
