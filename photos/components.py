@@ -57,9 +57,11 @@ def find_components(ink: Ink) -> Components:
     stroke_width = 4 * np.bincount(labels.ravel(), distance.ravel()) / area - 2
     elongation = area / stroke_width**2
     may_be_digit = have_shape_of_digit(labels, stats, distance, stroke_width)
-    length = area / stroke_width * handwriting_weights(ink, labels)
+    # The label at a pixel or near it: of two components near it, the one with the higher label.
+    owner = np.int32(cv2.dilate(np.float32(labels), RING_KERNEL))
+    length = area / stroke_width * handwriting_weights(ink, labels, owner)
     length[elongation < MAX_BLOT_ELONGATION] = 0
-    length[continue_as_background(ink, labels)] = 0
+    length[continue_as_background(ink, labels, owner)] = 0
     length[0] = 0  # the background
     length[np.unique(labels[find_rectangles(mask)])] = 0
     score = length[may_be_digit].sum() / max(labels.shape)
@@ -108,7 +110,7 @@ def have_shape_of_digit(
     return has_shape & (area > MIN_AREA_TO_DEPTH * depth**2)
 
 
-def handwriting_weights(ink: Ink, labels: np.ndarray) -> np.ndarray:
+def handwriting_weights(ink: Ink, labels: np.ndarray, owner: np.ndarray) -> np.ndarray:
     """Weights (n,): how much each component in `labels` (height, width) looks like handwriting.
 
     Handwriting is sharp and clear; texture and shadows are not, so the weight is
@@ -122,8 +124,6 @@ def handwriting_weights(ink: Ink, labels: np.ndarray) -> np.ndarray:
     count = labels.max() + 1
     mask = np.uint8(labels > 0)
     outline = mask > cv2.erode(mask, np.ones((3, 3)))
-    # A pixel near two components belongs to the one with the higher label: either would do.
-    owner = np.int32(cv2.dilate(np.float32(labels), RING_KERNEL))
     ring = (owner > 0) & (cv2.dilate(mask, np.ones((3, 3))) == 0)
 
     def mean(image: np.ndarray, labels: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -138,14 +138,13 @@ def handwriting_weights(ink: Ink, labels: np.ndarray) -> np.ndarray:
     return contrast_to_ring * (sharpness * clearness) ** WEIGHT_EXPONENT
 
 
-def continue_as_background(ink: Ink, labels: np.ndarray) -> np.ndarray:
+def continue_as_background(ink: Ink, labels: np.ndarray, owner: np.ndarray) -> np.ndarray:
     """Which components (n,) in `labels` lie beside background that is as dark as they are.
 
     Such are the gap between two tiles on a page, and the edge of a shadow.
     """
     count = np.bincount(labels.ravel())
     brightness = np.bincount(labels.ravel(), ink.image.ravel()) / count
-    owner = np.int32(cv2.dilate(np.float32(labels), RING_KERNEL))
     is_beside = (owner > labels) & (ink.edge_distance > 0)
     is_as_dark = is_beside & (ink.background < brightness[owner])
     return np.bincount(owner[is_as_dark], minlength=len(count)) > 0
