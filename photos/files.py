@@ -85,7 +85,7 @@ def load_picture(picture: str | Path | Image.Image) -> Image.Image:
                 full_size = image.size
                 image.draft("RGB", (MAX_SIDE, MAX_SIDE))  # decodes large JPEG files smaller
                 if not in_memory and image.width * image.height > Image.MAX_IMAGE_PIXELS:
-                    raise ValueError("too many pixels: shrink it to 89 million")
+                    raise ValueError("too many pixels: shrink it to at most 89 million")
                 upright = ImageOps.exif_transpose(image)
                 if image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8):
                     full_size = full_size[::-1]  # it lay on its side

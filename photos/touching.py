@@ -75,6 +75,7 @@ def find_seams(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     is_ink = padded[:, columns[:, None] + offsets + reach]  # (height, n, offsets)
     cost = (is_ink / 2 + np.abs(offsets) / height) / height
     total, steps = cost[0] + is_ink[0], []
+    # From one row to the next, a path moves by at most one column.
     for y in range(1, height):
         enters = is_ink[y][..., None] > neighbours(is_ink[y - 1], True)
         totals = neighbours(total, np.inf) + enters

@@ -255,6 +255,7 @@ TILE = np.pad(1 - rings([82], [98], (220, 236)), ((60, 60), (6, 6)), constant_va
 PAGES = {
     "a line cropped to its height": (rings([0], range(20, 380, 60), (57, 380)), [6]),
     "tight lines": (rings([80, 146], range(100, 600, 100)), [5, 5]),
+    "a shadow": (rings([300], range(60, 870, 90), (600, 900)) * (1 - 0.45 * SHADOW), [9]),
     "a deep shadow": (rings([300], range(60, 870, 90), (600, 900)) * (1 - 0.8 * SHADOW), [9]),
     "upright strokes": (ONES, [9]),
     "dark tiles on a page": (np.hstack([TILE, TILE, TILE]), [3]),

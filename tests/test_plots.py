@@ -120,6 +120,7 @@ def test_a_large_picture_is_plotted_small_in_its_own_pixels():
     axes = plot_reading(reading_of("7", size=(4800, 3600)))
     assert axes.images[0].get_array().shape == (750, 1000, 3)
     assert axes.images[0].get_extent() == [0, 4800, 3600, 0]
+    np.testing.assert_array_equal(axes.patches[1].get_bbox().extents, (5, 5, 30, 50))
 
 
 def test_digits_stand_below_the_picture_as_the_network_sees_them():

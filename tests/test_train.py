@@ -157,8 +157,8 @@ predict.main(["note.jpg", "--model", train.__file__])
 train.main(["--help"])
 """
     result = run("-c", program, cwd=tmp_path)
-    files = [line.split(": ")[2] for line in result.stderr.splitlines()]
-    assert files == ["nowhere.npz", "note.jpg"]
+    error = "{}.py: error: {}: No such file or directory\n".format
+    assert result.stderr == error("train", "nowhere.npz") + error("predict", "note.jpg")
     assert "--learning-rate" in result.stdout
 
 

@@ -71,6 +71,7 @@ def check(folder, capsys):
         ("predict --model no.keras", 'no.keras not found; run "python train.py" first'),
         ("predict --model saved", "saved is a SavedModel; save it as a .keras file"),
         ("predict --data digits.npz --count 21", "--count 21 is more than the 20 test images"),
+        ("predict --count 0", "--count: must be a whole number of at least 1"),
         ("predict --output x.xyz", ".pdf, .svg file, not x.xyz"),
         ("predict --csv note.jpg", "--csv must name a .csv, .txt file, not note.jpg"),
         ("predict a.png --draw", "--draw cannot be used with PICTURE"),
