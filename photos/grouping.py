@@ -150,10 +150,11 @@ def is_mark(mark: LevelDigit, beside: list[LevelDigit]) -> bool:
 
 
 def is_beside(box: np.ndarray, digits: list[LevelDigit]) -> bool:
-    """Whether a box of (left, top, right, bottom) is about as high as a digit of its line."""
+    """Whether a box of (left, top, right, bottom) is about as high as a digit beside it."""
     height, y = box[3] - box[1], (box[1] + box[3]) / 2
     return any(
         abs(y - digit.center_y) < MAX_OFFSET * digit.height
+        and not box[0] < digit.box[0] < box[2]
         and MIN_LEFT_OUT_HEIGHT * digit.height < height < MAX_LEFT_OUT_HEIGHT * digit.height
         for digit in digits
     )

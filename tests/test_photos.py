@@ -394,6 +394,10 @@ def test_what_is_no_whole_digit_is_left_out(grey, boxes):
     np.testing.assert_allclose(np.reshape(left_out, (-1, 4)), boxes, atol=4)
 
 
+def test_the_page_around_a_tile_is_not_left_out():
+    assert find_writing(RENDERED / "images" / "kind-tiles.jpg").left_out == []
+
+
 @pytest.mark.parametrize(("lines", "text"), [(["77 7", "7"], "77 7 / 7"), ([], "")])
 def test_text_has_spaces_between_numbers_and_bars_between_lines(lines, text):
     assert reading_of(*lines).text == text
